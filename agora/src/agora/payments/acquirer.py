@@ -1,0 +1,122 @@
+"""The sandbox acquirer: test methods instead of cards, and a memory of its own that survives any crash of ours.
+
+It writes in its own transactions, never in those of the caller, as an acquirer across the network would.
+"""
+
+import asyncio
+
+import asyncpg
+
+from agora.payments.domain.acquirer import (
+    AnswerLostError,
+    Authorisation,
+    KeyMismatchError,
+    NotPossibleError,
+    UnknownMethodError,
+    Verdict,
+)
+from agora.payments.domain.payment import Kind, Money
+from tricorn.data import Database, uuid7
+
+_OK = "test_ok"
+_LOST = "test_answer_lost"
+_SLOW = "test_slow"
+_VERDICTS = {
+    _OK: Verdict.APPROVED,
+    _LOST: Verdict.APPROVED,
+    _SLOW: Verdict.APPROVED,
+    "test_declined": Verdict.DECLINED,
+    "test_insufficient_funds": Verdict.INSUFFICIENT_FUNDS,
+}
+
+_AUTHORISE = """
+INSERT INTO acquirer_authorisation (reference, key, method, currency, amount, outcome, state)
+VALUES ($1, $2, $3, $4, $5, $6, CASE $6 WHEN 'APPROVED' THEN 'OPEN' ELSE 'VOIDED' END)
+ON CONFLICT (key) DO NOTHING RETURNING reference
+"""
+
+_FIND = "SELECT reference, method, currency, amount, outcome FROM acquirer_authorisation WHERE key = $1"
+
+# The operation is remembered only when the change was possible, and the change is made only when it is new.
+_CHANGE = """
+WITH changed AS (
+    UPDATE acquirer_authorisation SET {change}
+    WHERE reference = $3 AND {possible} AND NOT EXISTS (SELECT FROM acquirer_operation WHERE kind = $1 AND key = $2)
+    RETURNING reference
+)
+INSERT INTO acquirer_operation (kind, key, reference, amount) SELECT $1, $2, reference, $4 FROM changed RETURNING amount
+"""
+_CHANGES = {
+    Kind.CAPTURE: _CHANGE.format(change="state = 'CAPTURED'", possible="state = 'OPEN'"),
+    Kind.VOID: _CHANGE.format(change="state = 'VOIDED'", possible="state = 'OPEN'"),
+    Kind.REFUND: _CHANGE.format(
+        change="refunded = refunded + $4", possible="state = 'CAPTURED' AND refunded + $4 <= amount"
+    ),
+}
+
+_REMEMBERED = """
+SELECT acquirer_operation.amount AS done, state, acquirer_authorisation.amount - refunded AS left
+FROM acquirer_authorisation LEFT JOIN acquirer_operation
+    ON acquirer_operation.reference = acquirer_authorisation.reference AND kind = $1 AND acquirer_operation.key = $2
+WHERE acquirer_authorisation.reference = $3
+"""
+
+
+class SandboxAcquirer:
+    """Implements `domain.acquirer.Acquirer`.
+
+    Methods: `test_ok`; `test_declined`; `test_insufficient_funds`; `test_answer_lost` authorises, and its first answer
+    never arrives; `test_slow` answers after `slow_seconds`.
+    """
+
+    def __init__(self, database: Database, slow_seconds: float) -> None:
+        self._database = database
+        self._slow_seconds = slow_seconds
+
+    async def authorise(self, key: str, amount: Money, method: str) -> Authorisation:
+        verdict = _VERDICTS.get(method)
+        if verdict is None:
+            raise UnknownMethodError(method)
+        reference = uuid7()
+        arguments = (reference, key, method, amount.currency, amount.minor_units, verdict)
+        created = await self._database.fetchrow(_AUTHORISE, *arguments)
+        if method == _SLOW:
+            await asyncio.sleep(self._slow_seconds)
+        if created is None:
+            return await self._remembered(key, amount, method)
+        if method == _LOST:
+            raise AnswerLostError(key)
+        return Authorisation(reference, verdict)
+
+    async def _remembered(self, key: str, amount: Money, method: str) -> Authorisation:
+        row = await self._database.fetchrow(_FIND, key)
+        if row is None or (row["method"], row["currency"], row["amount"]) != (
+            method,
+            amount.currency,
+            amount.minor_units,
+        ):
+            raise KeyMismatchError(key)
+        return Authorisation(str(row["reference"]), Verdict(row["outcome"]))
+
+    async def capture(self, key: str, reference: str) -> None:
+        await self._change(Kind.CAPTURE, key, reference, 0)
+
+    async def void(self, key: str, reference: str) -> None:
+        await self._change(Kind.VOID, key, reference, 0)
+
+    async def refund(self, key: str, reference: str, minor_units: int) -> int:
+        return await self._change(Kind.REFUND, key, reference, minor_units)
+
+    async def _change(self, kind: Kind, key: str, reference: str, minor_units: int) -> int:
+        try:
+            done = await self._database.fetchval(_CHANGES[kind], kind, key, reference, minor_units)
+        except asyncpg.UniqueViolationError:
+            done = None
+        if done is not None:
+            return int(done)
+        row = await self._database.fetchrow(_REMEMBERED, kind, key, reference)
+        if row is None:
+            raise NotPossibleError("UNKNOWN")
+        if row["done"] is None:
+            raise NotPossibleError(row["state"], row["left"])
+        return int(row["done"])

@@ -1,0 +1,193 @@
+"""Payments and the answers to their keys. A change is one statement: payment, answer and booking commit together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import asyncpg
+
+from agora.payments.domain.ledger import Entry
+from agora.payments.domain.payment import Answer, Kind, Payment, State
+from tricorn.contract import Refusal
+from tricorn.data import Connection, Database, Record, uuid7
+
+_COLUMNS = """
+payment.payment_id, user_id, payment.state, currency, amount, payment.captured, payment.refunded, method, reference,
+acquirer_reference, create_time, update_time
+"""
+_ANSWER_COLUMNS = """
+fingerprint, operation.state AS then_state, operation.captured AS then_captured, operation.refunded AS then_refunded,
+operation_time, refusal_reason, refusal_detail, refusal_metadata::text
+"""
+
+_READ = f"SELECT {_COLUMNS} FROM payment WHERE payment_id = $1"
+
+_READ_WITH_ANSWER = f"""
+SELECT {_COLUMNS}, {_ANSWER_COLUMNS}
+FROM payment LEFT JOIN operation
+    ON operation.kind = $2 AND operation.key = $3 AND operation.payment_id = payment.payment_id
+WHERE payment.payment_id = $1
+"""
+
+_READ_ANSWER = f"""
+SELECT {_COLUMNS}, {_ANSWER_COLUMNS} FROM operation JOIN payment USING (payment_id) WHERE kind = $1 AND key = $2
+"""
+
+# PostgreSQL checks foreign keys at a statement's end, when all of its rows are there.
+_CREATE = """
+WITH paid AS (
+    INSERT INTO payment (payment_id, user_id, state, currency, amount, method, reference, acquirer_reference)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING create_time
+), answered AS (
+    INSERT INTO operation (kind, key, fingerprint, payment_id, state, captured, refunded,
+        refusal_reason, refusal_detail, refusal_metadata)
+    VALUES ('AUTHORISE', $9, $10, $1, $3, 0, 0, $11, $12, $13::text::json)
+), booked AS (
+    INSERT INTO ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts)
+    SELECT $14, 'AUTHORISE', $1, $4, $15, $16 WHERE cardinality($15::text[]) > 0
+)
+SELECT create_time FROM paid
+"""
+
+_CHANGE = """
+WITH changed AS (
+    UPDATE payment SET state = $5, captured = $6, refunded = $7, update_time = now()
+    WHERE payment_id = $1 AND (state, captured, refunded) = ($2, $3::bigint, $4::bigint)
+    RETURNING update_time, currency
+), answered AS (
+    INSERT INTO operation (kind, key, fingerprint, payment_id, state, captured, refunded)
+    SELECT $8, $9, $10, $1, $5, $6, $7 FROM changed
+), booked AS (
+    INSERT INTO ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts)
+    SELECT $11, $8, $1, currency, $12, $13 FROM changed WHERE cardinality($12::text[]) > 0
+)
+SELECT update_time FROM changed
+"""
+
+_REFUSE = """
+INSERT INTO operation
+    (kind, key, fingerprint, payment_id, state, captured, refunded, refusal_reason, refusal_detail, refusal_metadata)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json) ON CONFLICT (kind, key) DO NOTHING
+"""
+
+
+class PaymentsRepository:
+    def __init__(self, connection: Connection | Database) -> None:
+        self._connection = connection
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        row = await self._connection.fetchrow(_READ, payment_id)
+        return _payment(row) if row else None
+
+    async def with_answer(self, payment_id: str, kind: Kind, key: str) -> tuple[Payment, Answer | None] | None:
+        """A payment, and what the key was answered if it was used for it; None when there is no such payment."""
+        row = await self._connection.fetchrow(_READ_WITH_ANSWER, payment_id, kind, key)
+        return (_payment(row), _answer(row)) if row else None
+
+    async def answer(self, kind: Kind, key: str) -> Answer | None:
+        row = await self._connection.fetchrow(_READ_ANSWER, kind, key)
+        return _answer(row) if row else None
+
+    async def create(self, payment: Payment, key: str, answer: Answer, entries: Sequence[Entry]) -> Payment | None:
+        """Stores a payment with its first answer and booking; its times are the database's. None: the key is taken."""
+        refusal = answer.refusal
+        try:
+            now = await self._connection.fetchval(
+                _CREATE,
+                payment.payment_id,
+                payment.user_id,
+                payment.state,
+                payment.currency,
+                payment.amount,
+                payment.method,
+                payment.reference,
+                payment.acquirer_reference,
+                key,
+                answer.fingerprint,
+                *_refusal_columns(refusal),
+                uuid7(),
+                *_columns(entries),
+            )
+        except asyncpg.UniqueViolationError:
+            return None
+        return replace(payment, create_time=now, update_time=now)
+
+    async def change(
+        self, before: Payment, after: Payment, *, kind: Kind, key: str, fingerprint: bytes, entries: Sequence[Entry]
+    ) -> Payment | None:
+        """Stores a change with its answer and booking. None: it is no longer as before, or the key is taken."""
+        try:
+            now = await self._connection.fetchval(
+                _CHANGE,
+                before.payment_id,
+                before.state,
+                before.captured,
+                before.refunded,
+                after.state,
+                after.captured,
+                after.refunded,
+                kind,
+                key,
+                fingerprint,
+                uuid7(),
+                *_columns(entries),
+            )
+        except asyncpg.UniqueViolationError:
+            return None
+        return replace(after, update_time=now) if now else None
+
+    async def refuse(self, payment: Payment, kind: Kind, key: str, fingerprint: bytes, refusal: Refusal) -> None:
+        """Remembers a refusal, unless the key has an answer already."""
+        await self._connection.execute(
+            _REFUSE,
+            kind,
+            key,
+            fingerprint,
+            payment.payment_id,
+            payment.state,
+            payment.captured,
+            payment.refunded,
+            *_refusal_columns(refusal),
+        )
+
+
+def _columns(entries: Sequence[Entry]) -> tuple[list[str], list[int]]:
+    return [entry.account for entry in entries], [entry.amount for entry in entries]
+
+
+def _refusal_columns(refusal: Refusal | None) -> tuple[str | None, str | None, str | None]:
+    if refusal is None:
+        return None, None, None
+    return refusal.reason, refusal.detail, json.dumps(refusal.metadata)
+
+
+def _payment(row: Record) -> Payment:
+    return Payment(
+        str(row["payment_id"]),
+        str(row["user_id"]),
+        State(row["state"]),
+        row["currency"],
+        row["amount"],
+        row["captured"],
+        row["refunded"],
+        row["method"],
+        row["reference"],
+        str(row["acquirer_reference"]),
+        row["create_time"],
+        row["update_time"],
+    )
+
+
+def _answer(row: Record) -> Answer | None:
+    if row["fingerprint"] is None:
+        return None
+    payment = replace(
+        _payment(row),
+        state=State(row["then_state"]),
+        captured=row["then_captured"],
+        refunded=row["then_refunded"],
+        update_time=row["operation_time"],
+    )
+    reason = row["refusal_reason"]
+    refusal = Refusal(reason, row["refusal_detail"], metadata=json.loads(row["refusal_metadata"])) if reason else None
+    return Answer(row["fingerprint"], payment, refusal)

@@ -1,0 +1,1 @@
+"""Prices, promotions, demand and customers' standing."""

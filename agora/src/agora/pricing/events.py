@@ -1,0 +1,33 @@
+"""What pricing announces, and what it learns from orders."""
+
+from collections.abc import Iterable
+
+from agora.pricing.repository import PromotionsRepository
+from agora_proto.orders.v1.events_pb2 import OrderCancelled, OrderPlaced, OrderPlacedLine
+from agora_proto.pricing.v1.events_pb2 import PromotionCreated
+from tricorn.events import EventMeta, Work
+
+
+def created(promotion_id: str) -> PromotionCreated:
+    return PromotionCreated(promotion_id=promotion_id)
+
+
+async def on_order_placed(event: OrderPlaced, meta: EventMeta, work: Work[PromotionsRepository]) -> None:
+    """Counts an order's units into the day it was placed (UTC) and its total into the buyer's spending."""
+    day = meta.time.date()
+    if await work.repository.count_order(event.order_id, event.user_id, day, event.total.minor_units):
+        await work.repository.add_spending(event.user_id, event.total.minor_units)
+        await work.repository.add_demand(day, _sales(event.lines))
+
+
+async def on_order_cancelled(event: OrderCancelled, meta: EventMeta, work: Work[PromotionsRepository]) -> None:  # noqa: ARG001
+    """Takes back what the order was counted for; an order that never was changes nothing."""
+    counted = await work.repository.uncount_order(event.order_id)
+    if counted is not None:
+        user_id, day, spent = counted
+        await work.repository.take_spending(user_id, spent)
+        await work.repository.take_demand(day, _sales(event.lines))
+
+
+def _sales(lines: Iterable[OrderPlacedLine]) -> list[tuple[str, int, int]]:
+    return [(line.product_id, line.quantity, line.quantity * line.unit_price.minor_units) for line in lines]

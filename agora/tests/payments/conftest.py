@@ -1,0 +1,80 @@
+"""Payments on a database of the test's own."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agora.payments.acquirer import SandboxAcquirer
+from agora.payments.ledger import Auditor, Chainer, known_keys
+from agora.payments.repository import LedgerRepository, PaymentsRepository
+from agora.payments.service import PaymentsService
+from agora_proto.payments.v1.payments_tricorn import SigningServiceClient
+from tricorn.data import Database, EmbeddedPostgres
+from tricorn.host.testing import TestApp, running
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from till import Till
+
+APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
+
+
+@pytest.fixture
+async def app(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TestApp]:
+    # The tests sign by hand.
+    monkeypatch.setenv("AGORA_PAYMENTS_SIGN_IDLE_SECONDS", "3600")
+    monkeypatch.setenv("AGORA_PAYMENTS_SIGN_AFTER_SECONDS", "3600")
+    monkeypatch.setenv("AGORA_PAYMENTS_SLOW_SECONDS", "0.05")
+    async with running(postgres, APPLICATION, ["payments"]) as app:
+        yield app
+
+
+@pytest.fixture
+def database(app: TestApp) -> Database:
+    return app.database("payments")
+
+
+@pytest.fixture
+def service(database: Database) -> PaymentsService:
+    return PaymentsService(PaymentsRepository(database), SandboxAcquirer(database, 0), lambda: None)
+
+
+@pytest.fixture
+def till(service: PaymentsService) -> Till:
+    return Till(service)
+
+
+@pytest.fixture
+def chainer(app: TestApp) -> Chainer:
+    begin = app.host("payments").begin(LedgerRepository)
+    return Chainer(begin, app.client(SigningServiceClient), gather=0, idle=3600)
+
+
+@pytest.fixture
+def auditor(app: TestApp, database: Database) -> Auditor:
+    @asynccontextmanager
+    async def snapshot() -> AsyncIterator[LedgerRepository]:
+        async with database.transaction(isolation="repeatable read") as connection:
+            yield LedgerRepository(connection)
+
+    return Auditor(snapshot, partial(known_keys, app.client(SigningServiceClient)), app.host("payments").cpu)
+
+
+@pytest.fixture
+async def balanced(database: Database) -> AsyncIterator[None]:
+    """Afterwards the ledger sums to zero, and the payments, the ledger and the acquirer say the same."""
+    yield
+    assert await database.fetchval("SELECT coalesce(sum(amount), 0) FROM ledger_entry") == 0
+    assert await LedgerRepository(database).unbooked() == []
+    assert (
+        await database.fetch("""
+            SELECT payment_id FROM payment JOIN acquirer_authorisation AS at_acquirer
+                ON acquirer_reference = at_acquirer.reference
+            WHERE payment.refunded <> at_acquirer.refunded
+                OR (captured > 0) <> (at_acquirer.state = 'CAPTURED')""")
+        == []
+    )

@@ -1,0 +1,41 @@
+"""The commands: what each is called, what it does in a few words, and where it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """`target` is `module:attribute`, a Typer application or a function; imported when the command runs.
+
+    Args:
+        help: what it does, in a few words.
+        usage: its arguments, as the first screen shows them.
+        group: the heading it stands under; empty: left out of the first screen.
+    """
+
+    target: str
+    help: str
+    usage: str = ""
+    group: str = ""
+
+
+RUN, CHECK, LOOK, MAKE = "Run it", "Check it", "Look inside", "Build on it"
+
+COMMANDS: dict[str, Command] = {
+    "up": Command("tricorn.cli.up:app", "start everything and answer on port 8080", "[--detach] [--port N]", RUN),
+    "down": Command("tricorn.cli.down:app", "stop what `up` started", "", RUN),
+    "status": Command("tricorn.cli.status:app", "what runs where, with its memory", "[--json]", RUN),
+    "logs": Command("tricorn.cli.logs:app", "what the processes say", "[NAME] [-f] [-n N]", RUN),
+    "serve": Command("tricorn.cli.serve:app", "run one process alone, as a container would", "PROCESS", RUN),
+    "test": Command("tricorn.cli.test:app", "lint, types and every test", "[--quick|--full] [PART...]", CHECK),
+    "lint": Command("tricorn.cli.test:lint_app", "the checks of the sources alone", "", CHECK),
+    "conformance": Command("tricorn.conformance.cli:app", "play every contract's cases", "[CONTEXT...]", CHECK),
+    "bench": Command("tricorn.cli.bench:app", "measure; nothing is judged", "[NAME...] [--json FILE]", CHECK),
+    "db": Command("tricorn.cli.db:app", "migrate, look into or reset the database", "migrate|status|psql|reset", LOOK),
+    "events": Command("tricorn.events.cli:app", "the events' backlog, dead letters, redrive", "...", LOOK),
+    "app": Command("tricorn.cli.app:app", "commands of the application itself", "NAME ...", LOOK),
+    "gen": Command("tricorn.cli.gen:app", "make code and documents from the contracts", "", MAKE),
+    "prepare": Command("tricorn.cli.prepare:app", "migrate and fill the database, as `up` does before it starts"),
+}

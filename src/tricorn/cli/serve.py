@@ -1,0 +1,97 @@
+"""`tricorn serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Annotated
+
+import typer
+
+from tricorn.cli.application import HomeOption, home_of, manifest
+from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.life import Life, say_ready
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    process: Annotated[str, typer.Argument(help="A process of tricorn.toml.")],
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where other processes reach it by gRPC: host:port or unix:/path."),
+    ] = None,
+    public: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the gateway answers, for the process that has it.")
+    ] = None,
+    home: HomeOption = None,
+    public_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+    ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+    life_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+) -> None:
+    """Run one process alone until SIGTERM, as a container would.
+
+    The database is the one that DATABASE_URL names; it must have been migrated (`tricorn db migrate`).
+    """
+    life = Life(life_fd) if life_fd >= 0 else None
+    application = manifest()
+    if process not in application.processes:
+        raise SuperviseError(
+            f"there is no process {process!r}", remedy=f"choose one of: {', '.join(application.processes)}"
+        )
+    from tricorn import telemetry
+    from tricorn.host.settings import Settings
+    from tricorn.supervise.serving import serve as run
+
+    application.activate()
+    _preload(
+        application.processes[process].contexts, {name: part.package for name, part in application.contexts.items()}
+    )
+    if life is not None:
+        life.wait()
+        life.watch()
+    needs_database = any(application.contexts[name].database for name in application.processes[process].contexts)
+    if needs_database and not os.environ.get("DATABASE_URL"):
+        raise SuperviseError(
+            "there is no database for this process", remedy="set DATABASE_URL, or let `tricorn up` run everything"
+        )
+    settings = Settings()
+    telemetry.configure_logging(process, level=settings.log_level)
+    telemetry.configure_tracing(process)
+    there = home_of(home)
+    there.make()
+    listener = _public_socket(public, public_fd)
+    asyncio.run(
+        run(
+            application,
+            process,
+            there.path,
+            settings=settings,
+            public=listener,
+            listen=listen,
+            on_ready=(lambda: say_ready(ready_fd)) if ready_fd >= 0 else (lambda: None),
+        ),
+    )
+
+
+def _preload(contexts: list[str], packages: dict[str, str]) -> None:
+    """Import what the process will need while the database still starts."""
+    import importlib
+
+    for context in contexts:
+        importlib.import_module(f"{packages[context]}.server")
+
+
+def _public_socket(public: str | None, descriptor: int) -> socket.socket | None:
+    if descriptor >= 0:
+        return socket.socket(fileno=descriptor)
+    if public is None:
+        return None
+    from tricorn.supervise.public import listen
+
+    host, _, port = public.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SuperviseError(f"--public is {public!r}", remedy="write it as HOST:PORT, e.g. 0.0.0.0:8080")
+    return listen(host.strip("[]"), int(port))

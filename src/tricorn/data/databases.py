@@ -1,0 +1,45 @@
+"""Making and dropping databases that sort text the same way on every server."""
+
+from typing import Any
+
+import asyncpg
+
+from tricorn.data.connecting import connect_admin
+from tricorn.data.roles import quote
+from tricorn.data.server import Server
+
+_FIRST_WITH_BUILTIN_LOCALES = 170_000
+
+
+async def ensure_database(server: Server, name: str) -> bool:
+    """Create the database when it is not there; true when it was created. Several processes may do so at once."""
+    admin = await connect_admin(server)
+    try:
+        if await admin.fetchval("select exists (select from pg_database where datname = $1)", name):
+            return False
+        try:
+            await create_database(admin, name)
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            return False
+        return True
+    finally:
+        await admin.close()
+
+
+async def drop_database(server: Server, name: str) -> None:
+    """Remove a database, if it is there, cutting whoever is connected to it."""
+    admin = await connect_admin(server)
+    try:
+        await admin.execute(f"drop database if exists {quote(name)} with (force)")
+    finally:
+        await admin.close()
+
+
+async def create_database(admin: Any, name: str) -> None:
+    """An empty database in UTF-8 that sorts by code point, whatever the server's own default is."""
+    version = int(await admin.fetchval("show server_version_num"))
+    if version >= _FIRST_WITH_BUILTIN_LOCALES:
+        locale = "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
+    else:
+        locale = "locale 'C.UTF-8'"
+    await admin.execute(f"create database {quote(name)} template template0 encoding 'UTF8' {locale}")

@@ -1,0 +1,116 @@
+"""Writing events: one statement in the business transaction takes the aggregate's next sequence number and logs the
+event.
+
+The row of `aggregate_sequence` stays locked until the transaction ends, so that the numbers of an aggregate have no
+gaps and its events become visible in their order. Publish last in a transaction: what comes after it makes others
+wait who publish for the same aggregate.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
+
+from tricorn.data import Connection, uuid7
+from tricorn.events.partition import partition_of
+from tricorn.telemetry import traceparent
+from tricorn.wire import current_call
+
+_ONE = """
+WITH sequenced AS (
+    INSERT INTO {schema}aggregate_sequence AS a (subject, last) VALUES ({subject}::text, 1)
+    ON CONFLICT (subject) DO UPDATE SET last = a.last + 1
+    RETURNING a.subject, a.last
+), logged AS (
+    INSERT INTO {schema}outbox (subject, sequence, id, type, partition, data, traceparent, causation)
+    SELECT subject, last, {id}::uuid, {type}::text, {partition}::smallint, {data}::bytea,
+        {traceparent}::text, {causation}::text
+    FROM sequenced
+    RETURNING position, partition
+)
+INSERT INTO {schema}outbox_pending (position, partition) SELECT position, partition FROM logged
+"""
+
+# Sequences are taken in order of subject, so that two transactions with the same aggregates cannot deadlock.
+_MANY = """
+WITH given AS (
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::smallint[], $5::bytea[])
+    WITH ORDINALITY AS g (subject, id, type, partition, data, number)
+), sequenced AS (
+    INSERT INTO aggregate_sequence AS a (subject, last)
+    SELECT subject, count(*) FROM given GROUP BY subject ORDER BY subject
+    ON CONFLICT (subject) DO UPDATE SET last = a.last + excluded.last
+    RETURNING a.subject, a.last
+), logged AS (
+    INSERT INTO outbox (subject, sequence, id, type, partition, data, traceparent, causation)
+    SELECT g.subject,
+        s.last - count(*) OVER (PARTITION BY g.subject) + row_number() OVER (PARTITION BY g.subject ORDER BY g.number),
+        g.id, g.type, g.partition, g.data, $6::text, $7::text
+    FROM given g JOIN sequenced s USING (subject) ORDER BY g.number
+    RETURNING position, partition
+)
+INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
+"""
+
+_COLUMNS = ("subject", "id", "type", "partition", "data", "traceparent", "causation")
+_ONE_ASYNCPG = _ONE.format(schema="", **{name: f"${number}" for number, name in enumerate(_COLUMNS, 1)})
+
+
+class Cursor(Protocol):
+    """A cursor of the Python database API whose parameters are written ``%(name)s``: psycopg's and Django's."""
+
+    def execute(self, query: Any, params: Any = None, /) -> Any: ...
+
+
+async def publish(
+    connection: Connection, events: Sequence[tuple[Message, str]], *, causation: str | None = None
+) -> None:
+    """Writes events, each with its subject (the id of its aggregate), in one round trip; they exist when the
+    transaction commits.
+
+    Args:
+        connection: The transaction of the business change, in the publishing context's schema.
+        events: Events of one aggregate get their sequence numbers in the order given.
+        causation: The id of the event, or the key of the call, behind this; by default that of the call being served.
+    """
+    if not events:
+        return
+    cause = _current_causation() if causation is None else causation
+    if len(events) == 1:
+        ((event, subject),) = events
+        await connection.execute(_ONE_ASYNCPG, *_row(event, subject), traceparent(), cause)
+        return
+    columns = zip(*(_row(event, subject) for event, subject in events), strict=True)
+    await connection.execute(_MANY, *map(list, columns), traceparent(), cause)
+
+
+def publish_sync(
+    cursor: Cursor, event: Message, *, subject: str, schema: str = "", causation: str | None = None
+) -> None:
+    """Like `publish`, for a cursor inside the transaction of a synchronous driver.
+
+    Wake the relay after the commit with `Poke.from_thread` (in Django: `transaction.on_commit(poke.from_thread)`).
+
+    Args:
+        cursor: psycopg's or Django's.
+        event: The message.
+        subject: The id of its aggregate.
+        schema: Of the publishing context, where it is not on the connection's search path.
+        causation: As for `publish`.
+    """
+    statement = _ONE.format(schema=f'"{schema}".' if schema else "", **{name: f"%({name})s" for name in _COLUMNS})
+    cause = _current_causation() if causation is None else causation
+    values = (*_row(event, subject), traceparent(), cause)
+    cursor.execute(statement, dict(zip(_COLUMNS, values, strict=True)))
+
+
+def _row(event: Message, subject: str) -> tuple[str, str, str, int, bytes]:
+    if not subject:
+        message = f"{event.DESCRIPTOR.full_name}: an event needs a subject, the id of its aggregate"
+        raise ValueError(message)
+    return subject, uuid7(), event.DESCRIPTOR.full_name, partition_of(subject), event.SerializeToString()
+
+
+def _current_causation() -> str:
+    call = current_call()
+    return call.causation if call is not None else ""

@@ -1,0 +1,395 @@
+"""Moves a context's events from its outbox to the groups that subscribe to them.
+
+Delivered at least once and in order per aggregate. What is due is found by its row in `outbox_pending`, not by a cursor
+of positions: transactions commit out of the order of their positions, and a cursor would pass over the late ones. An
+event leaves `outbox_pending` when each group has either taken it or has it among its dead letters.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from tricorn.data import Connection, Database
+from tricorn.events.event import COLUMNS, StoredEvent
+from tricorn.events.lease import HELD, LEASE_SECONDS, Leases
+from tricorn.events.line import Item, Line, Retry, Sink
+from tricorn.events.partition import SLOTS
+from tricorn.events.poke import REDRIVE, channel_of
+from tricorn.events.status import OutboxStatus, read_status
+from tricorn.failpoints import failpoint
+from tricorn.telemetry import get_logger
+
+POLL_SECONDS = 2.0
+LINGER_SECONDS = 0.01
+MARK_SECONDS = 0.05
+STATUS_SECONDS = 10.0
+IN_THE_WORKS = 1000
+
+_log = get_logger("tricorn.events")
+
+_FETCH = f"""
+SELECT {COLUMNS} FROM outbox_pending p JOIN outbox o ON o.position = p.position
+WHERE p.partition % 8 = ANY($1::smallint[]) AND p.position <> ALL($2::bigint[]) ORDER BY p.position LIMIT $3
+"""
+_MARK = f"""
+WITH {HELD} DELETE FROM outbox_pending p USING held WHERE p.position = ANY($3::bigint[]) AND p.partition % 8 = held.slot
+"""
+_PARK = f"""
+WITH {HELD} INSERT INTO dead_letter AS d ("group", position, event_id, subject, partition, state, attempts, error)
+SELECT g."group", o.position, o.id, o.subject, o.partition, CASE WHEN g.attempts > 0 THEN 'parked' ELSE 'waiting' END,
+    g.attempts, g.error
+FROM unnest($3::text[], $4::bigint[], $5::int[], $6::text[]) AS g ("group", position, attempts, error)
+JOIN outbox o USING (position) JOIN held ON held.slot = o.partition % 8
+ON CONFLICT ("group", position) DO UPDATE SET redrive = false, changed_at = clock_timestamp(),
+    state = CASE WHEN d.state = 'dropped' THEN d.state ELSE excluded.state END,
+    attempts = d.attempts + excluded.attempts,
+    error = CASE WHEN d.state = 'dropped' THEN d.error ELSE excluded.error END
+"""
+_RESOLVE = f"""
+WITH {HELD} DELETE FROM dead_letter d USING held, unnest($3::text[], $4::bigint[]) AS g ("group", position)
+WHERE d."group" = g."group" AND d.position = g.position AND d.state <> 'dropped' AND d.partition % 8 = held.slot
+"""
+_LETTERS = """
+SELECT "group", subject, partition % 8 AS slot, min(position) AS first
+FROM dead_letter WHERE state <> 'dropped' AND partition % 8 = ANY($1::smallint[]) GROUP BY 1, 2, 3
+"""
+_SETTLED = """
+SELECT d."group", p.position FROM outbox_pending p JOIN dead_letter d USING (position)
+WHERE p.partition % 8 = ANY($1::smallint[])
+"""
+_FLAGGED = """
+SELECT DISTINCT "group", subject, partition % 8 AS slot FROM dead_letter
+WHERE redrive AND partition % 8 = ANY($1::smallint[]) AND "group" = ANY($2::text[])
+"""
+_AGAIN = f"""
+SELECT d."group", {COLUMNS} FROM unnest($1::text[], $2::text[]) AS g ("group", subject)
+JOIN dead_letter d ON d.subject = g.subject AND d."group" = g."group" JOIN outbox o ON o.position = d.position
+WHERE d.state <> 'dropped' ORDER BY o.position
+"""
+_UNFLAG_DROPPED = f"""
+WITH {HELD} UPDATE dead_letter d SET redrive = false FROM held
+WHERE d.redrive AND d.state = 'dropped' AND d.partition % 8 = held.slot
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A group, the types of event (full names of messages) it subscribes to, and where it is."""
+
+    group: str
+    types: frozenset[str]
+    sink: Sink
+
+
+class Relay:
+    """The relay of one context in one process; any number of processes may run one.
+
+    Args:
+        source: The context's name, the `source` of its events.
+        database: The context's own.
+        routes: Every durable group of the application, of this process or not: an event that no route wants is done.
+        name: Shown to operators.
+        poll_seconds: How long it may take to find an event whose wake-up was lost.
+        linger_seconds: How long a wake-up is answered late, so that one turn serves several events.
+        in_the_works: The most events held in memory; a group that cannot be reached holds all up when it has so many.
+        listener: Whose connection listens for wake-ups, when not `database`.
+        own: The token of this process's `Poke`, which wakes this relay directly.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        database: Database,
+        routes: Iterable[Route],
+        *,
+        name: str = "",
+        retry: Retry | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+        linger_seconds: float = LINGER_SECONDS,
+        in_the_works: int = IN_THE_WORKS,
+        listener: Database | None = None,
+        own: str = "",
+    ) -> None:
+        self.source = source
+        self.counts = Counter[str]()
+        self.status: OutboxStatus | None = None
+        self.leases = Leases(database, name or source, seconds=lease_seconds)
+        self._database = database
+        self._lines: dict[str, Line] = {}
+        self._groups: dict[str, list[str]] = {}
+        for route in routes:
+            self._lines[route.group] = Line(route.group, route.sink, self, retry=retry or Retry())
+            for name_of_type in route.types:
+                self._groups.setdefault(name_of_type, []).append(route.group)
+        self._listener = listener or database
+        self._own = own
+        self._poll_seconds = poll_seconds
+        self._linger_seconds = linger_seconds
+        self._in_the_works = in_the_works
+        self._works: dict[int, Item] = {}
+        self._done: list[Item] = []
+        self._letters: list[tuple[str, Item, int, str]] = []
+        self._resolved: list[tuple[str, Item]] = []
+        self._parked: list[set[tuple[str, str]]] = [set() for _ in range(SLOTS)]
+        self._settled: set[tuple[str, int]] = set()
+        self._redriving = Counter[tuple[str, str]]()
+        self._unadopted: set[int] = set()
+        self._wake = asyncio.Event()
+        self._marking: asyncio.TimerHandle | None = None
+        self._draining = 0
+        self._idle = asyncio.Event()
+        self._hungry = True
+        self._look_for_letters = True
+        self._next_beat = self._next_poll = self._next_status = 0.0
+
+    def poke(self, payload: str = "") -> None:
+        """There may be something to do."""
+        if payload and payload == self._own:
+            return
+        self._hungry = True
+        self._look_for_letters |= payload == REDRIVE
+        self._wake.set()
+
+    def _mark_soon(self) -> None:
+        """What is done is written with the next turn that something calls for, or after `MARK_SECONDS`."""
+        if self._draining or len(self._done) + len(self._works) >= self._in_the_works:
+            self._wake.set()
+        elif self._marking is None:
+            self._marking = asyncio.get_running_loop().call_later(MARK_SECONDS, self._wake.set)
+
+    async def drained(self) -> None:
+        """Returns when this relay, while it runs, has found nothing pending in its slots and has nothing in the
+        works.
+        """
+        self._draining += 1
+        try:
+            self._idle.clear()
+            self.poke(REDRIVE)
+            await self._idle.wait()
+        finally:
+            self._draining -= 1
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs until `stop`; then lets the deliveries under way end and gives its leases back."""
+        stopper = asyncio.ensure_future(stop.wait())
+        stopper.add_done_callback(lambda _: self._wake.set())
+        unlisten = None
+        try:
+            while not stop.is_set():
+                try:
+                    if unlisten is None:
+                        unlisten = await self._listener.listen(channel_of(self.source), self.poke)
+                    await self._turn()
+                except Exception as error:  # noqa: BLE001 - the database may be away; what is pending stays pending
+                    _log.warning("relay held up", source=self.source, error=repr(error))
+                    self._hungry = True
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(asyncio.shield(stopper), self._poll_seconds)
+                await self._rest(stop)
+        finally:
+            stopper.cancel()
+            if unlisten is not None:
+                await unlisten()
+            await self._close()
+
+    async def _turn(self) -> None:
+        if time.monotonic() >= self._next_beat or not self.leases.valid:
+            await self._beat()
+        if self._unadopted:
+            await self._adopt(self._unadopted)
+            self._unadopted = set()
+        await self._flush()
+        slots = self.leases.slots
+        if not slots:
+            return
+        if self._look_for_letters:
+            self._look_for_letters = False
+            await self._redrive(slots)
+        if self._hungry and len(self._works) < self._in_the_works:
+            await self._fetch(slots)
+        for line in self._lines.values():
+            line.go()
+        if not (self._hungry or self._look_for_letters or self._works or self._redriving or self._done):
+            self._idle.set()
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        due = min(self._next_beat, self._next_poll)
+        try:
+            async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                await self._wake.wait()
+            if self._linger_seconds and not (stop.is_set() or self._draining):
+                await asyncio.sleep(self._linger_seconds)
+        except TimeoutError:
+            pass
+        if time.monotonic() >= self._next_poll:
+            self._next_poll = time.monotonic() + self._poll_seconds
+            self._hungry = True
+        self._wake.clear()
+
+    async def _beat(self) -> None:
+        self._next_beat = time.monotonic() + self.leases.seconds / 3
+        changed = await self.leases.beat()
+        if self.leases.surplus:
+            await self._flush()
+            held = Counter(item.slot for item in self._works.values())
+            slots = sorted(self.leases.slots, key=lambda slot: held[slot])[: self.leases.surplus]
+            await self.leases.release(slots)
+            changed.update(slots)
+        self._unadopted |= changed
+        self._look_for_letters = True
+        if time.monotonic() >= self._next_status:
+            self._next_status = time.monotonic() + STATUS_SECONDS
+            self.status = await read_status(self._database)
+
+    async def _adopt(self, changed: Collection[int]) -> None:
+        self._works = {position: item for position, item in self._works.items() if self.holds(item)}
+        gained = [slot for slot in changed if self.leases.fences[slot]]
+        for slot in changed:
+            self._parked[slot].clear()
+        if gained:
+            for row in await self._database.fetch(_LETTERS, gained):
+                self._parked[row["slot"]].add((row["group"], row["subject"]))
+            settled = await self._database.fetch(_SETTLED, gained)
+            self._settled.update((row["group"], row["position"]) for row in settled)
+        self._hungry = self._look_for_letters = True
+        _log.info("leases changed", source=self.source, slots=self.leases.slots)
+
+    async def _fetch(self, slots: list[int]) -> None:
+        self._hungry = False
+        room = self._in_the_works - len(self._works)
+        fences = list(self.leases.fences)
+        rows = await self._database.fetch(_FETCH, slots, list(self._works), room)
+        self._hungry |= len(rows) == room
+        for row in rows:
+            event = StoredEvent.from_row(row, self.source)
+            slot = event.partition % SLOTS
+            self._offer(Item(event, slot, fences[slot]))
+        await failpoint("events.fetched")
+
+    def _offer(self, item: Item) -> None:
+        event = item.event
+        self._works[event.position] = item
+        groups = [
+            group
+            for group in self._groups.get(event.meta.type, ())
+            if (group, event.position) not in self._settled  # among its dead letters before this relay took over
+        ]
+        item.open = len(groups) or 1
+        for group in groups:
+            if (group, event.meta.subject) in self._parked[item.slot]:
+                self.parked(group, item, 0, "behind a dead letter of the same aggregate")
+            else:
+                self._lines[group].offer(item)
+        if not groups:
+            self._close_item(item)
+
+    async def _redrive(self, slots: list[int]) -> None:
+        flagged = await self._database.fetch(_FLAGGED, slots, list(self._lines))
+        keys = [row for row in flagged if (row["group"], row["subject"]) not in self._redriving]
+        if not keys:
+            return
+        fences = list(self.leases.fences)
+        groups, subjects = [row["group"] for row in keys], [row["subject"] for row in keys]
+        rows = await self._database.fetch(_AGAIN, groups, subjects)
+        for row in keys:
+            self._parked[row["slot"]].discard((row["group"], row["subject"]))
+        for row in rows:
+            event = StoredEvent.from_row(row, self.source)
+            slot = event.partition % SLOTS
+            self._redriving[row["group"], event.meta.subject] += 1
+            self._lines[row["group"]].offer(Item(event, slot, fences[slot], letter=True))
+        await self._database.execute(_UNFLAG_DROPPED, self.leases.holder, fences)
+
+    async def _flush(self) -> None:
+        """Writes what became of events, as far as their leases still hold."""
+        if self._marking is not None:
+            self._marking.cancel()
+            self._marking = None
+        done, self._done = self._done, []
+        letters, self._letters = self._letters, []
+        resolved, self._resolved = self._resolved, []
+        fences = self.leases.fences
+        positions = [item.event.position for item in done if fences[item.slot] == item.fence]
+        parked = [letter for letter in letters if fences[letter[1].slot] == letter[1].fence]
+        taken = [(group, item.event.position) for group, item in resolved if fences[item.slot] == item.fence]
+        try:
+            if parked or taken:
+                async with self._database.transaction() as connection:
+                    await self._write_letters(connection, parked, taken)
+                    await connection.execute(_MARK, self.leases.holder, fences, positions)
+            elif positions:
+                await failpoint("events.marking")
+                await self._database.execute(_MARK, self.leases.holder, fences, positions)
+        except BaseException:
+            self._done[:0], self._letters[:0], self._resolved[:0] = done, letters, resolved
+            raise
+        for item in done:
+            if self._works.get(item.event.position) is item:
+                del self._works[item.event.position]
+        self.counts["delivered"] += len(positions)
+        self.counts["parked"] += sum(1 for letter in parked if letter[2])
+
+    async def _write_letters(
+        self, connection: Connection, parked: list[tuple[str, Item, int, str]], taken: list[tuple[str, int]]
+    ) -> None:
+        holder, fences = self.leases.holder, self.leases.fences
+        if parked:
+            rows = {(group, item.event.position): (attempts, error) for group, item, attempts, error in parked}
+            groups, positions = zip(*rows, strict=True)
+            attempts, errors = zip(*rows.values(), strict=True)
+            await connection.execute(_PARK, holder, fences, *map(list, (groups, positions, attempts, errors)))
+        if taken:
+            await connection.execute(_RESOLVE, holder, fences, *map(list, zip(*taken, strict=True)))
+
+    def holds(self, item: Item) -> bool:
+        return self.leases.holds(item.slot, item.fence)
+
+    def done(self, group: str, item: Item) -> None:
+        if item.letter:
+            self._resolved.append((group, item))
+            self._one_less(group, item)
+            self._mark_soon()
+        else:
+            self._close_item(item)
+
+    def parked(self, group: str, item: Item, attempts: int, error: str) -> None:
+        self._parked[item.slot].add((group, item.event.meta.subject))
+        self._letters.append((group, item, attempts, error))
+        if attempts:
+            meta = item.event.meta
+            _log.error("dead letter", group=group, event_id=meta.id, type=meta.type, subject=meta.subject, error=error)
+        if item.letter:
+            self._one_less(group, item)
+            self._mark_soon()
+        else:
+            self._close_item(item)
+
+    def forgotten(self, group: str, item: Item) -> None:
+        if item.letter:
+            self._one_less(group, item)
+            self._look_for_letters = True
+        elif self._works.get(item.event.position) is item:
+            del self._works[item.event.position]
+        self.poke()
+
+    def _close_item(self, item: Item) -> None:
+        item.open -= 1
+        if item.open <= 0:
+            self._done.append(item)
+            self._mark_soon()
+
+    def _one_less(self, group: str, item: Item) -> None:
+        key = (group, item.event.meta.subject)
+        self._redriving[key] -= 1
+        if not self._redriving[key]:
+            del self._redriving[key]
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(line.stop() for line in self._lines.values()))
+        with contextlib.suppress(Exception):
+            await self._flush()
+            await self.leases.leave()

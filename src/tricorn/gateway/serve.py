@@ -1,0 +1,175 @@
+"""Serves a gateway on a listening socket that it is given, and leaves it without losing a request.
+
+The socket belongs to a supervisor, which starts a successor on it before it stops this one. So stopping is a drain:
+stop accepting, say ``connection:
+close`` on every answer, wait until the connections have gone, and only then exit. Stock uvicorn closes idle and
+accepted-but-unread connections.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TYPE_CHECKING
+
+import uvicorn
+
+from tricorn.gateway.app import Gateway
+from tricorn.gateway.protocol import protocol_class, sweep
+
+if TYPE_CHECKING:
+    from tricorn.gateway.upstream import Tunnel
+
+log = logging.getLogger(__name__)
+
+_CLOSE = (b"connection", b"close")
+_SWEEP_EVERY = 50
+"""Ticks of uvicorn's main loop, a tenth of a second each."""
+
+_POLL = 0.05
+
+
+class GatewayServer(uvicorn.Server):
+    """One gateway on one process's event loop. Signals are the process's business: it sets ``stop``.
+
+    Args:
+        gateway: What is served.
+        stop: Set by the owner; begins the drain.
+        drain_time: Seconds that requests in progress get to end.
+        idle_time: Seconds for which connections without a request stay open, so that a request already under way is
+            still answered; 0 when no successor is there to take the next one.
+        keep_alive: Seconds that an idle connection is kept.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        stop: asyncio.Event,
+        *,
+        drain_time: float = 10.0,
+        idle_time: Callable[[], float] | float = 10.0,
+        keep_alive: int = 30,
+    ) -> None:
+        self._tunnels: set[Tunnel] = set()
+        super().__init__(
+            uvicorn.Config(
+                gateway,
+                http=protocol_class(gateway, self._tunnels),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=keep_alive,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._gateway = gateway
+        self._stop = stop
+        self._drain_time = drain_time
+        self._idle_time = idle_time
+        self.serving = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves until ``stop`` is set and the drain is over."""
+        await self._serve(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
+
+    async def main_loop(self) -> None:
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await self._stop.wait()
+            await self._drain()
+        finally:
+            ticking.cancel()
+        self.should_exit = True
+
+    async def _tick(self) -> None:
+        counter = 0
+        while True:
+            await self.on_tick(counter)
+            counter += 1
+            if counter % _SWEEP_EVERY == 0:
+                sweep(self.server_state.connections)
+            await asyncio.sleep(0.1)
+
+    async def _drain(self) -> None:
+        idle_time = self._idle_time() if callable(self._idle_time) else self._idle_time
+        began = time.monotonic()
+        self._gateway.drain()
+        self._stop_accepting()
+        # Answers under way hold the list itself, later ones get what the next tick makes of the configuration.
+        self.config.encoded_headers.append(_CLOSE)
+        self.server_state.default_headers.append(_CLOSE)
+        connections: set[Any] = self.server_state.connections
+        while connections:
+            waited = time.monotonic() - began
+            if waited >= idle_time:
+                for connection in [each for each in connections if not each.is_busy]:
+                    connection.transport.close()
+            if waited >= max(self._drain_time, idle_time):
+                log.warning("%d connections were cut after a drain of %.1f s", len(connections), waited)
+                break
+            await asyncio.sleep(_POLL)
+        for tunnel in list(self._tunnels):
+            tunnel.close()
+
+    def _stop_accepting(self) -> None:
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listener in server.sockets or ():
+                # The plain loop of 3.11 would leave connections hanging that it accepts in this very turn; uvloop
+                # refuses, and has no need.
+                with contextlib.suppress(Exception):
+                    loop.remove_reader(listener.fileno())
+            server.close()
+
+
+def inherited_socket(descriptor: int) -> socket.socket:
+    """The listening socket with this number, whatever its family, with Nagle's delay off for all that it accepts."""
+    listener = socket.socket(fileno=descriptor)
+    _prepare(listener)
+    return listener
+
+
+def listening_socket(host: str, port: int, *, backlog: int = 2048) -> socket.socket:
+    """A new listening socket; port 0 takes a free one.
+
+    Raises:
+        OSError: The address is taken or is none of this machine.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _prepare(listener)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _prepare(listener: socket.socket) -> None:
+    listener.setblocking(False)
+    listener.set_inheritable(True)
+    if listener.family in (socket.AF_INET, socket.AF_INET6):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+async def serve_gateway(gateway: Gateway, listener: socket.socket, stop: asyncio.Event, **settings: Any) -> None:
+    """Serves until ``stop`` is set and every request is answered; the settings are those of `GatewayServer`."""
+    await GatewayServer(gateway, stop, **settings).serve([listener])

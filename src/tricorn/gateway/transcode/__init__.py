@@ -1,0 +1,1 @@
+"""Between HTTP with JSON and messages: everything here follows from descriptors alone."""

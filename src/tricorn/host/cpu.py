@@ -1,0 +1,52 @@
+"""A pool of processes for work that would stall the event loop."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class CpuPool:
+    """Runs pure functions with picklable arguments elsewhere. Its processes start with the first call and end with this one, however it ends."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """The function's result; with no workers it is computed here."""
+        if self._workers == 0:
+            return function(*args, **kwargs)
+        if self._pool is None:
+            # Not forked: this process has threads, and gRPC does not survive a fork.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_follow_the_parent)
+        work = self._pool.submit(function, *args, **kwargs)
+        return await asyncio.wrap_future(work)
+
+    def close(self) -> None:
+        """Ends the processes without waiting for what they compute."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _follow_the_parent() -> None:
+    # Ctrl-C goes to the whole group; when to end is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def end_with_it() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+        os._exit(0)
+
+    threading.Thread(target=end_with_it, daemon=True).start()

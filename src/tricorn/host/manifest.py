@@ -1,0 +1,248 @@
+"""``tricorn.toml``: what an application consists of."""
+
+import importlib
+import pkgutil
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+if TYPE_CHECKING:
+    from tricorn.contract.codegen import Source
+
+FILE_NAME = "tricorn.toml"
+_NAME = r"^[a-z][a-z0-9_]{0,30}$"
+
+
+class ManifestError(ValueError):
+    """``tricorn.toml`` is missing or wrong; the text says where and what to do."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Application(_Part):
+    """The name (also of its database roles), where its Python is, and its protos: ``proto`` holds the folder ``package``."""
+
+    name: str = Field(pattern=_NAME)
+    title: str
+    version: str = "0.1.0"
+    python_path: list[str] = ["src"]
+    proto: str = "proto"
+    package: str
+    python_package: str
+    settings: list[str] = []
+
+
+class Auth(_Part):
+    """Whose tokens the gateway believes, and the methods that give the keys and the revoked sessions."""
+
+    issuer: str
+    audience: str
+    keys: str
+    revocations: str
+
+
+class Rate(_Part):
+    """``limit`` calls in ``period_seconds``, of which ``burst`` may come at once."""
+
+    limit: int = Field(ge=1)
+    period_seconds: float = Field(gt=0)
+    burst: int = Field(ge=1)
+
+
+class Context(_Part):
+    """A bounded part of the business: its Python package, its contracts, the PostgreSQL extensions it needs, and who runs its migrations
+    (``module:function(owner_url, schema)``; empty: Alembic).
+    """
+
+    package: str
+    contracts: list[str] = []
+    database: bool = True
+    migrate: str = ""
+    extensions: list[str] = []
+
+
+class ProcessPart(_Part):
+    contexts: list[str]
+    gateway: bool = False
+
+
+class Shape(_Part):
+    processes: list[str]
+
+
+class Demo(_Part):
+    """``fill`` loads demonstration data (``module:function``); ``ready`` is a GET path that answers 200 once it can be seen."""
+
+    fill: str
+    ready: str = "/health/ready"
+    data_requirements: str = ""
+
+
+class _File(_Part):
+    application: Application
+    auth: Auth | None = None
+    roles: dict[str, str] = {}
+    rates: dict[str, Rate] = {}
+    contexts: dict[str, Context]
+    processes: dict[str, ProcessPart]
+    shapes: dict[str, Shape]
+    demo: Demo | None = None
+    commands: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _refers_to_what_is_there(self) -> "_File":
+        for name in self.contexts:
+            if not re.match(_NAME, name):
+                message = f"contexts.{name}: a name is lower case letters, digits and underscores"
+                raise ValueError(message)
+        for name, process in self.processes.items():
+            unknown = [context for context in process.contexts if context not in self.contexts]
+            if unknown:
+                message = f"processes.{name}: no context is called {unknown[0]!r}"
+                raise ValueError(message)
+        for name, shape in self.shapes.items():
+            unknown = [process for process in shape.processes if process not in self.processes]
+            if unknown:
+                message = f"shapes.{name}: no process is called {unknown[0]!r}"
+                raise ValueError(message)
+        return self
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked ``tricorn.toml`` and the folder it lies in."""
+
+    root: Path
+    file: _File = field(repr=False)
+
+    @property
+    def application(self) -> Application:
+        return self.file.application
+
+    @property
+    def name(self) -> str:
+        return self.file.application.name
+
+    @property
+    def auth(self) -> Auth | None:
+        return self.file.auth
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        return self.file.roles
+
+    @property
+    def rates(self) -> Mapping[str, Rate]:
+        return self.file.rates
+
+    @property
+    def contexts(self) -> Mapping[str, Context]:
+        return self.file.contexts
+
+    @property
+    def processes(self) -> Mapping[str, ProcessPart]:
+        return self.file.processes
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        return self.file.shapes
+
+    @property
+    def demo(self) -> Demo | None:
+        return self.file.demo
+
+    @property
+    def commands(self) -> Mapping[str, str]:
+        return self.file.commands
+
+    @property
+    def proto_source(self) -> "Source":
+        """Where the protos are and where their Python goes: beside the application's own packages."""
+        from tricorn.contract.codegen import Source  # noqa: PLC0415 - see activate
+
+        application = self.application
+        output = self.root / application.python_path[0] / application.python_package
+        return Source(self.root / application.proto, application.package, application.python_package, output)
+
+    def migrations(self, context: str) -> Path:
+        """The folder of a context's migrations."""
+        package = self.contexts[context].package.replace(".", "/")
+        for path in self.application.python_path:
+            folder = self.root / path / package / "migrations"
+            if folder.is_dir():
+                return folder
+        return self.root / self.application.python_path[0] / package / "migrations"
+
+    def activate(self) -> None:
+        """Makes the application importable and declares its contracts and reasons. Doing it again changes nothing."""
+        # Imported here, because the supervisor reads the manifest and needs no contracts.
+        from google.protobuf import descriptor_pool  # noqa: PLC0415
+
+        from tricorn.contract import declare_reasons  # noqa: PLC0415
+
+        for path in reversed(self.application.python_path):
+            absolute = str((self.root / path).resolve())
+            if absolute not in sys.path:
+                sys.path.insert(0, absolute)
+        package = importlib.import_module(self.application.python_package)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith("_pb2"):
+                importlib.import_module(module.name)
+        pool = descriptor_pool.Default()
+        try:
+            declare_reasons([pool.FindEnumTypeByName(f"{self.application.package}.v1.Reason")])
+        except KeyError:
+            return  # an application without reasons of its own
+
+
+def find_manifest(folder: Path) -> Path:
+    """``tricorn.toml`` in a folder, or in its ``agora`` folder.
+
+    Raises:
+        ManifestError: There is none.
+    """
+    candidates = [folder / FILE_NAME, *sorted(folder.glob(f"*/{FILE_NAME}"))]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    message = f"no {FILE_NAME} in {folder} or in a folder of it; name the application's folder with --app"
+    raise ManifestError(message)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Reads and checks ``tricorn.toml``; ``path`` is the file or the folder it lies in.
+
+    Raises:
+        ManifestError: It is missing or wrong.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        said = tomllib.loads(file.read_text())
+    except FileNotFoundError as error:
+        message = f"{file}: no such file"
+        raise ManifestError(message) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{file}: not TOML: {error}"
+        raise ManifestError(message) from error
+    try:
+        return Manifest(file.resolve().parent, _File.model_validate(said))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"{file}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        raise ManifestError(message) from error
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """What ``module:attribute`` names."""
+    module, _, attribute = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return found

@@ -1,0 +1,205 @@
+"""One process of an application: the contexts it hosts, their databases, their events, and the wire between them."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from tricorn import telemetry
+from tricorn.clock import Clock, SystemClock
+from tricorn.contract import Refusal, method_policy
+from tricorn.data import Database
+from tricorn.events import Events, Subscription
+from tricorn.events.poke import Poke
+from tricorn.host.cpu import CpuPool
+from tricorn.host.host import Host
+from tricorn.host.manifest import Manifest, resolve
+from tricorn.host.settings import Settings
+from tricorn.v1 import stats_pb2
+from tricorn.v1.stats_tricorn import StatsServiceBase
+from tricorn.wire import Call, Endpoints, GrpcServer, Service, Wire, call_scope
+
+_log = telemetry.get_logger("tricorn.host")
+_STATS = "tricorn.v1.StatsService/GetProcessStats"
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+
+
+class Process:
+    """Made, started, stopped; once.
+
+    Args:
+        manifest: The application, activated.
+        name: The process's name in logs and statistics.
+        contexts: Those it hosts.
+        database_for: The database of a context with the rights of its runtime role, not yet open.
+        home: The folder of the application's state.
+        listen: Where other processes reach it by gRPC (``unix:PATH`` or ``HOST:PORT``); None: nowhere.
+        endpoints: Where the contracts are that it does not host.
+        extra: Servers besides those of the contexts; a test's stand-ins.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        name: str,
+        contexts: Sequence[str],
+        database_for: Callable[[str], Database],
+        home: Path,
+        *,
+        settings: Settings | None = None,
+        listen: str | None = None,
+        endpoints: Mapping[str, Sequence[str]] | None = None,
+        extra: Sequence[object] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.name = name
+        self.home = home
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock(self.settings.clock_offset)
+        self.stats = telemetry.CallStats()
+        self.service = Service(self.stats)
+        self.endpoints = Endpoints(self.service, endpoints)
+        self.wire = Wire(self.endpoints)
+        self.cpu = CpuPool(self.settings.cpu_workers)
+        self.databases = {context: database_for(context) for context in contexts if manifest.contexts[context].database}
+        self.pokes = {context: Poke(context, database) for context, database in self.databases.items()}
+        self.subscriptions: dict[str, Subscription[Any]] = {}
+        self.broadcasts: list[tuple[type[Message], Callable[..., Awaitable[None]]]] = []
+        self.gaps: list[Callable[[], Awaitable[None]]] = []
+        self.backgrounds: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {}
+        self.starts: list[Callable[[], Awaitable[None]]] = []
+        self.stops: list[Callable[[], Awaitable[None]]] = []
+        self.mounts: dict[str, Any] = {}
+        self.hosts: dict[str, Host] = {}
+        self.events: Events | None = None
+        self._started_at = time.time()
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server = GrpcServer(self.service, listen) if listen else None
+        for server in (StatsServer(self), *extra):
+            self.service.add(server)
+        for context in contexts:
+            self.hosts[context] = Host(self, context)
+            resolve(f"{manifest.contexts[context].package}.server:register")(self.hosts[context])
+
+    async def start(self) -> None:
+        """Opens the databases, runs what the contexts asked for, then answers. What was begun is undone when a step fails."""
+        try:
+            await asyncio.gather(*(database.open() for database in self.databases.values()))
+            for poke in self.pokes.values():
+                await poke.start()
+            for function in self.starts:
+                await function()
+            self.events = Events(
+                self.databases,
+                self.pokes,
+                list(self.subscriptions.values()),
+                self.broadcasts,
+                on_gap=self.gaps,
+                name=self.name,
+            )
+            await self.events.start()
+            for name, run in self.backgrounds.items():
+                self._tasks.append(asyncio.create_task(self._keep_running(name, run), name=name))
+            if self._server is not None:
+                await self._server.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Refuses what is new, lets what is in flight end within the settings' limit, and closes everything. Doing it again does nothing."""
+        self._stopping.set()
+        if self._server is not None:
+            await self._server.stop(self.settings.shutdown_seconds)
+        await self._end_tasks()
+        stops, self.stops = self.stops, []
+        for function in reversed(stops):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(function(), self.settings.shutdown_seconds)
+        if self.events is not None:
+            await self.events.stop()
+            self.events = None
+        for poke in self.pokes.values():
+            await poke.stop()
+        await self.endpoints.close()
+        self.cpu.close()
+        for database in self.databases.values():
+            await database.close()
+
+    def process_stats(self) -> stats_pb2.ProcessStats:
+        """This process's own counters."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        stats = stats_pb2.ProcessStats(process=self.name, pid=os.getpid(), cpu_seconds=usage.ru_utime + usage.ru_stime)
+        stats.start_time.FromNanoseconds(int(self._started_at * 1e9))
+        called = {(figures.service, figures.implementation): figures for figures in self.stats.snapshot()}
+        for service in self.service.services:
+            figures = called.get((service, self.service.implementation))
+            stats.services.add(
+                service=service,
+                implementation=self.service.implementation,
+                calls=figures.calls if figures else 0,
+                errors=figures.errors if figures else 0,
+                mean_milliseconds=figures.mean_milliseconds if figures else 0,
+                p99_milliseconds=figures.p99_milliseconds if figures else 0,
+            )
+        return stats
+
+    async def gather_stats(self) -> list[stats_pb2.ProcessStats]:
+        """The counters of this process and of every other that answers in time."""
+        policy = method_policy(_STATS)
+
+        async def ask(address: str) -> stats_pb2.ProcessStats | None:
+            with call_scope(timeout=policy.deadline) as call:
+                try:
+                    answer = await self.endpoints.at(address).unary(policy, stats_pb2.GetProcessStatsRequest(), call)
+                except Refusal as refusal:
+                    _log.warning("a process gave no statistics", address=address, reason=refusal.reason)
+                    return None
+            return answer  # type: ignore[return-value]
+
+        others = await asyncio.gather(*(ask(address) for address in self.endpoints.addresses))
+        return [self.process_stats(), *(stats for stats in others if stats is not None)]
+
+    async def _keep_running(self, name: str, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                await run(self._stopping)
+            except Exception as error:  # noqa: BLE001 - it is logged and tried again
+                _log.warning("background work failed and starts again", work=name, exc_info=error)
+                pause = _FIRST_PAUSE if time.monotonic() - began > _LONGEST_PAUSE else min(pause * 2, _LONGEST_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+
+    async def _end_tasks(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=self.settings.shutdown_seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+class StatsServer(StatsServiceBase):
+    """Every process answers for itself."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def get_process_stats(
+        self,
+        request: stats_pb2.GetProcessStatsRequest,  # noqa: ARG002 - the contract's shape
+        call: Call,  # noqa: ARG002
+    ) -> stats_pb2.ProcessStats:
+        return self._process.process_stats()

@@ -1,0 +1,35 @@
+"""What makes the schemas of an application: the platform's event tables, then each context's own."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import tricorn.events
+from tricorn.data.revisions import ContextMigrations, Tool
+from tricorn.host.manifest import Manifest, resolve
+
+_EVENTS = Path(tricorn.events.__file__).parent / "migrations"
+
+
+def migrations(manifest: Manifest, contexts: Sequence[str] | None = None) -> list[ContextMigrations]:
+    """The migrations of contexts that have a database; of all of them by default. The manifest is active."""
+    wanted = manifest.contexts if contexts is None else {name: manifest.contexts[name] for name in contexts}
+    plan = []
+    for name, context in wanted.items():
+        if not context.database:
+            continue
+        folder = manifest.migrations(name)
+        if context.migrate:
+            tool = Tool(resolve(context.migrate), _fingerprint(folder))
+            plan.append(ContextMigrations(name, None, {"tricorn_version": _EVENTS}, tool, tuple(context.extensions)))
+        else:
+            path = folder if folder.is_dir() else None
+            plan.append(ContextMigrations(name, path, {"tricorn_version": _EVENTS}, None, tuple(context.extensions)))
+    return plan
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

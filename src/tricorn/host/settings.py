@@ -1,0 +1,71 @@
+"""The settings of a process, defined once; `tricorn gen` writes their documentation from here."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from environment variables ``TRICORN_...``; the standard names ``DATABASE_URL`` and ``OTEL_...`` hold as everywhere."""
+
+    model_config = SettingsConfigDict(env_prefix="TRICORN_", extra="ignore")
+
+    environment: Literal["development", "production"] = Field(
+        default="development", description="Outside development a process with a default secret refuses to start."
+    )
+    database_url: str = Field(
+        default="",
+        validation_alias="DATABASE_URL",
+        description="A PostgreSQL to use instead of the embedded one: postgresql://user:password@host:port/database. "
+        "The user must be allowed to create roles and schemas.",
+    )
+    database_connections: int = Field(
+        default=48, ge=4, le=1000, description="How many database connections one process may hold, over all its contexts."
+    )
+    cpu_workers: int = Field(default=1, ge=0, le=64, description="Processes for work that would stall the event loop; 0: none.")
+    shutdown_seconds: float = Field(default=10.0, gt=0, description="How long calls in flight may take to end when a process stops.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe log line that is written.")
+    metrics_address: str = Field(default="127.0.0.1:0", description="Where Prometheus metrics are served; port 0: a free one, named by `status`.")
+    cors_origins: list[str] = Field(
+        default=[], description='Origins whose pages may call the API, as JSON: ["https://shop.example"]. Empty: none.'
+    )
+    trusted_proxies: list[str] = Field(
+        default=[], description="Addresses whose X-Forwarded-For is believed, as JSON. Empty: none; the peer is the client."
+    )
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="The longest request body that the gateway takes.")
+    clock_offset: float = Field(default=0.0, description="Seconds that this process's clock is off; for tests of drifting clocks.")
+    failpoints: str = Field(default="", description="Named points at which the process fails; for tests. See `tricorn.failpoints`.")
+
+
+def settings_rows(model: type[BaseSettings]) -> Iterable[tuple[str, str, str, str]]:
+    """(variable, type, default, description) of every setting of a model, in order."""
+    prefix = str(model.model_config.get("env_prefix", ""))
+    for name, field in model.model_fields.items():
+        variable = field.validation_alias if isinstance(field.validation_alias, str) else f"{prefix}{name}".upper()
+        annotation = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+        default = "" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        yield variable, annotation, default, field.description or ""
+
+
+def settings_page(models: Iterable[type[BaseSettings]]) -> str:
+    """The Markdown page of all settings."""
+    lines = ["# Settings", "", "Made by `tricorn gen` from the settings' definitions; every one is an environment variable.", ""]
+    for model in models:
+        lines += [f"## {model.__module__}.{model.__qualname__}", "", (model.__doc__ or "").strip(), ""]
+        lines += ["| variable | type | default | what it does |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{variable}` | `{kind.replace('|', chr(92) + '|')}` | `{default}` | {text} |"
+            for variable, kind, default, text in settings_rows(model)
+        ]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def private_folder(path: Path) -> Path:
+    """Makes a folder that only its owner can enter."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.chmod(0o700)
+    return path

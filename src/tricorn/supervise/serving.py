@@ -1,0 +1,159 @@
+"""What a process of an application does from its start to its end: hosts its contexts, and the gateway where it is the one that has it."""
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tricorn import telemetry
+from tricorn.contract import MethodPolicy, method_policy, service_policies
+from tricorn.data import Database, check_budget
+from tricorn.data.roles import RoleNames
+from tricorn.data.server import server_for
+from tricorn.gateway import AuthConfig, CorsConfig, Gateway, GatewayConfig, Limits, Mount, Rate, create_app
+from tricorn.gateway.serve import GatewayServer
+from tricorn.host import Manifest, Process, Settings
+from tricorn.supervise.preparation import database_name
+from tricorn.telemetry.server import MetricsServer, registry
+from tricorn.v1 import auth_pb2
+from tricorn.wire import call_scope
+
+_log = telemetry.get_logger("tricorn.serve")
+
+
+async def serve(
+    manifest: Manifest,
+    name: str,
+    home: Path,
+    *,
+    settings: Settings,
+    public: socket.socket | None = None,
+    listen: str | None = None,
+    endpoints: Mapping[str, Sequence[str]] | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs a process of ``tricorn.toml`` until SIGTERM or SIGINT.
+
+    Args:
+        manifest: The application, activated.
+        name: One of its processes.
+        home: The folder of the application's state.
+        settings: Of this process.
+        public: The public listening socket, for the process that has the gateway.
+        listen: Where others reach it by gRPC.
+        endpoints: Where the contracts are that it does not host.
+        on_ready: Called once requests are answered.
+    """
+    part = manifest.processes[name]
+    process = Process(
+        manifest,
+        name,
+        part.contexts,
+        database_factory(manifest, home, settings, part.contexts),
+        home,
+        settings=settings,
+        listen=listen,
+        endpoints=endpoints,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gateway = make_gateway(manifest, process) if public is not None else None
+    metrics = MetricsServer(registry(process.stats))
+    await process.start()
+    try:
+        await metrics.start(settings.metrics_address, note=home / f"{name}.metrics")
+        if gateway is None or public is None:
+            on_ready()
+            await stop.wait()
+            return
+        # Nobody follows on the socket here, so connections without a request are closed at once.
+        server = GatewayServer(gateway, stop, drain_time=settings.shutdown_seconds, idle_time=0)
+        serving = asyncio.create_task(server.serve([public]))
+        started = asyncio.create_task(server.serving.wait())
+        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            on_ready()
+        await serving
+    finally:
+        await process.stop()
+        await metrics.stop()
+        telemetry.shutdown_tracing()
+
+
+def database_factory(
+    manifest: Manifest, home: Path, settings: Settings, contexts: Sequence[str]
+) -> Callable[[str], Database]:
+    """How a process gets the database of each of its contexts: an equal share of what it may hold."""
+    server = server_for(settings.database_url or None, state_dir=home)
+    names = RoleNames(manifest.name)
+    database = database_name(manifest, settings)
+    with_database = [context for context in contexts if manifest.contexts[context].database]
+    share = max(2, settings.database_connections // max(len(with_database), 1))
+    check_budget(dict.fromkeys(with_database, share), limit=settings.database_connections, reserve=0)
+    return lambda context: Database(
+        server.url(database, names.runtime(context)), size=share, name=f"{manifest.name}-{context}"
+    )
+
+
+def make_gateway(manifest: Manifest, process: Process) -> Gateway:
+    """The gateway of an application, in front of a process's wire."""
+    settings = process.settings
+    gateway = create_app(
+        GatewayConfig(
+            backend=process.wire,
+            policies=public_policies(manifest),
+            title=manifest.application.title,
+            version=manifest.application.version,
+            environment=settings.environment,
+            roles=manifest.roles,
+            rates={name: Rate(rate.limit, rate.period_seconds, rate.burst) for name, rate in manifest.rates.items()},
+            auth=_auth(manifest, process),
+            cors=CorsConfig(tuple(settings.cors_origins)),
+            limits=Limits(body=settings.max_body_bytes),
+            mounts=[Mount(prefix, app) for prefix, app in process.mounts.items()],
+            trusted_proxies=settings.trusted_proxies,
+            comments=_comments(manifest),
+        )
+    )
+
+    async def revoke(event: auth_pb2.SessionRevoked, _meta: object) -> None:
+        gateway.revoke(event.session_id, event.expire_time.ToNanoseconds() / 1e9)
+
+    process.broadcasts.append((auth_pb2.SessionRevoked, revoke))
+    return gateway
+
+
+def public_policies(manifest: Manifest) -> list[MethodPolicy]:
+    """The methods of every contract of the application; the gateway takes those that have routes."""
+    return [
+        policy
+        for context in manifest.contexts.values()
+        for contract in context.contracts
+        for policy in service_policies(contract)
+    ]
+
+
+def _auth(manifest: Manifest, process: Process) -> AuthConfig | None:
+    said = manifest.auth
+    if said is None:
+        return None
+    keys, revocations = method_policy(said.keys), method_policy(said.revocations)
+
+    async def ask_keys() -> auth_pb2.JsonWebKeySet:
+        with call_scope(timeout=keys.deadline):
+            return await process.wire.invoke(keys, auth_pb2.GetJsonWebKeySetRequest())  # type: ignore[return-value]
+
+    async def ask_revocations() -> auth_pb2.ListRevocationsResponse:
+        with call_scope(timeout=revocations.deadline):
+            return await process.wire.invoke(revocations, auth_pb2.ListRevocationsRequest())  # type: ignore[return-value]
+
+    return AuthConfig(said.issuer, said.audience, ask_keys, ask_revocations)
+
+
+def _comments(manifest: Manifest) -> dict[str, str]:
+    files = [Path(auth_pb2.__file__).parent / "comments.json", manifest.proto_source.output / "comments.json"]
+    return {name: text for file in files if file.exists() for name, text in json.loads(file.read_text()).items()}

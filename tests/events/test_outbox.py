@@ -1,0 +1,130 @@
+import asyncio
+import json
+from importlib import resources
+from typing import Any
+
+import ledger
+import psycopg
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+
+from tricorn import events
+from tricorn.telemetry import continue_trace, traceparent
+from tricorn.wire import call_scope
+
+
+def test_the_partition_of_a_subject_is_the_one_of_the_shared_vectors() -> None:
+    vectors = json.loads(resources.files(events).joinpath("partition_vectors.json").read_text(encoding="utf-8"))
+
+    assert vectors
+    for vector in vectors:
+        assert events.partition_of(vector["subject"]) == vector["partition"]
+
+
+async def test_thirty_publishers_at_once_give_one_aggregate_a_sequence_without_gaps(db: Any) -> None:
+    async def publish(number: int) -> None:
+        async with db.shop.transaction() as connection:
+            await events.publish(connection, [(StringValue(value=str(number)), "order-1")] * 2)
+            if number % 5 == 0:
+                await connection.execute("SELECT 1 / 0")
+
+    await asyncio.gather(*(publish(number) for number in range(30)), return_exceptions=True)
+
+    rows = await db.shop.fetch("SELECT sequence FROM outbox ORDER BY position")
+    assert [row["sequence"] for row in rows] == list(range(1, 49))
+
+
+async def test_one_call_numbers_events_of_several_aggregates_in_the_order_given(db: Any) -> None:
+    pairs = [("b", "1"), ("a", "2"), ("b", "3"), ("a", "4"), ("c", "5")]
+
+    async with db.shop.transaction() as connection:
+        await events.publish(connection, [(StringValue(value=value), subject) for subject, value in pairs])
+
+    rows = await db.shop.fetch("SELECT subject, sequence, data FROM outbox ORDER BY position")
+    found = [(row["subject"], row["sequence"], StringValue.FromString(row["data"]).value) for row in rows]
+    assert found == [("b", 1, "1"), ("a", 1, "2"), ("b", 2, "3"), ("a", 2, "4"), ("c", 1, "5")]
+    assert await db.shop.fetchval("SELECT count(*) FROM outbox_pending") == 5
+
+
+async def test_publishers_of_the_same_aggregates_in_opposite_order_do_not_deadlock(db: Any) -> None:
+    async def publish(*subjects: str) -> None:
+        async with db.shop.transaction() as connection:
+            await events.publish(connection, [(StringValue(), subject) for subject in subjects])
+
+    await asyncio.gather(*(publish(*("ab" if number % 2 else "ba")) for number in range(30)))
+
+    assert await db.shop.fetchval("SELECT count(*) FROM outbox") == 60
+
+
+async def test_a_work_announces_when_it_commits_and_wakes_the_relay(db: Any) -> None:
+    woken: list[bool] = []
+    begin = events.begin_factory(db.shop, ledger.Books, lambda: woken.append(True))
+
+    async with begin() as work:
+        await work.publish(StringValue(value="x"), subject="order-1")
+        await work.publish(StringValue(value="y"), subject="order-1")
+        assert not woken
+    with pytest.raises(ZeroDivisionError):
+        async with begin() as work:
+            await work.publish(StringValue(value="z"), subject="order-1")
+            raise ZeroDivisionError
+    async with begin():
+        pass
+
+    assert woken == [True]
+    assert await db.shop.fetchval("SELECT count(*) FROM outbox") == 2
+
+
+async def test_an_event_carries_the_trace_and_the_cause_of_what_published_it(db: Any) -> None:
+    with continue_trace(), call_scope(causation="key-1"):
+        expected = traceparent()
+        await ledger.publish(db.shop, "order-1", "x")
+
+    row = await db.shop.fetchrow("SELECT traceparent, causation, type FROM outbox")
+    assert tuple(row) == (expected, "key-1", ledger.STRING)
+
+
+@pytest.mark.parametrize("schema", ["", "shop"])
+async def test_a_synchronous_cursor_publishes_like_everyone_else(db: Any, schema: str) -> None:
+    await ledger.publish(db.shop, "order-1", "x")
+
+    def publish() -> None:
+        with psycopg.connect(db.shop.url) as connection, connection.cursor() as cursor:
+            events.publish_sync(cursor, StringValue(value="100 %s"), subject="order-1", schema=schema, causation="k")
+
+    await asyncio.to_thread(publish)
+
+    async with ledger.running(ledger.relay_for(db.shop, ledger.bookkeeper(db.books))) as relay:
+        await relay.drained()
+    assert await ledger.effects(db.books) == {"order-1": [1, 2]}
+    assert await db.books.fetchval("SELECT value FROM effect ORDER BY number DESC LIMIT 1") == "100 %s"
+
+
+async def test_an_event_without_a_subject_is_refused(db: Any) -> None:
+    with pytest.raises(ValueError, match="needs a subject"):
+        async with db.shop.transaction() as connection:
+            await events.publish(connection, [(StringValue(), "")])
+
+
+async def test_a_hundred_commits_at_once_send_few_notifications(db: Any) -> None:
+    heard: list[str] = []
+    arrived = asyncio.Event()
+
+    def hear(payload: str) -> None:
+        if payload:
+            heard.append(payload)
+            arrived.set()
+
+    await db.books.listen(events.poke.channel_of("shop"), hear)
+    poke = events.Poke("shop", db.shop, interval=0.2)
+    await poke.start()
+
+    for _ in range(100):
+        poke()
+    await arrived.wait()
+    await asyncio.to_thread(poke.from_thread)
+    arrived.clear()
+    await arrived.wait()
+
+    await poke.stop()
+    assert heard == [poke.token] * 2

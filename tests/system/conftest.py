@@ -1,0 +1,18 @@
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shop import Shop  # noqa: E402 - found through the line above
+
+
+@pytest.fixture(scope="session")
+def agora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A filled shop that many tests share; each uses customers of its own."""
+    shop = Shop(tmp_path_factory.mktemp("agora") / "home")
+    shop.up()
+    yield shop
+    shop.down()

@@ -1,0 +1,11 @@
+"""The toy's own command."""
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def greet(name: str) -> None:
+    """Say hello."""
+    typer.echo(f"hello {name}")

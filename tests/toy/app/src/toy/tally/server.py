@@ -1,0 +1,37 @@
+"""How many notes each author has written; it learns of them by events."""
+
+from toy_proto.notes.v1.notes_pb2 import NoteAdded
+from toy_proto.tally.v1 import tally_pb2 as contract
+from toy_proto.tally.v1.tally_tricorn import TallyServiceBase
+from tricorn.data import Connection, Database
+from tricorn.events import EventMeta, Work
+from tricorn.host import Host
+from tricorn.wire import Call
+
+
+class TallyRepository:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def count(self, author: str) -> None:
+        await self._connection.execute(
+            "INSERT INTO tally VALUES ($1, 1) ON CONFLICT (author) DO UPDATE SET notes = tally.notes + 1", author
+        )
+
+
+class TallyServer(TallyServiceBase):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get_tally(self, request: contract.GetTallyRequest, call: Call) -> contract.Tally:
+        notes = await self._database.fetchval("SELECT notes FROM tally WHERE author = $1", request.author)
+        return contract.Tally(author=request.author, notes=notes or 0)
+
+
+async def on_note_added(event: NoteAdded, meta: EventMeta, work: Work[TallyRepository]) -> None:
+    await work.repository.count(event.author)
+
+
+def register(host: Host) -> None:
+    host.serve(TallyServer(host.database))
+    host.subscribe(NoteAdded, on_note_added, group="tally.notes", repository=TallyRepository)
