@@ -55,8 +55,8 @@ def arm(text: str) -> None:
 
 async def failpoint(name: str) -> None:
     """Does what is armed for ``name``; nothing when nothing is."""
-    if _file is not None and _file.exists():  # noqa: ASYNC240 - only a test sets it
-        arm(_file.read_text())  # noqa: ASYNC240
+    if _file is not None and _file.exists():
+        arm(_file.read_text())
     action = _armed.get(name) if _armed else None
     if action is None:
         return
@@ -73,5 +73,5 @@ async def failpoint(name: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     else:
         if _file is not None:
-            _file.unlink(missing_ok=True)  # noqa: ASYNC240
+            _file.unlink(missing_ok=True)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,5 @@
 from agora_proto.inventory.v1 import inventory_pb2 as inventory
 from agora_proto.pricing.v1 import pricing_pb2 as pricing
-
 from tricorn.contract.compare import differences
 
 
@@ -33,8 +32,6 @@ def test_an_absent_optional_is_not_a_zero() -> None:
 
 
 def test_lists_of_different_lengths_differ_as_a_whole() -> None:
-    found = differences(
-        inventory.BatchGetStockResponse(stocks=[inventory.Stock()]), inventory.BatchGetStockResponse()
-    )
+    found = differences(inventory.BatchGetStockResponse(stocks=[inventory.Stock()]), inventory.BatchGetStockResponse())
 
     assert [str(each) for each in found] == ["stocks: expected 1 entries, got 0 entries"]

@@ -1,5 +1,4 @@
 from agora_proto.orders.v1 import orders_tricorn as _orders  # noqa: F401 - registers the contract
-
 from tricorn.contract import Level, method_policy, service_policies
 
 

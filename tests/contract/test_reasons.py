@@ -49,7 +49,10 @@ def test_a_refusal_survives_the_wire(reason: PlatformReason) -> None:
 
 def test_a_transport_failure_becomes_a_reason() -> None:
     error = grpc.aio.AioRpcError(
-        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), details="failed to connect to all addresses"
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.aio.Metadata(),
+        grpc.aio.Metadata(),
+        details="failed to connect to all addresses",
     )
 
     refusal = from_error(error)

@@ -6,8 +6,6 @@ import pytest
 
 from tricorn.data import ContextMigrations
 
-pytest_plugins: list[str] = []
-
 _PEARS = """
 from alembic import op
 

@@ -128,6 +128,26 @@ async def test_a_statement_that_takes_too_long_exceeds_the_deadline(pears: Datab
     assert refusal.value.reason == PlatformReason.DEADLINE_EXCEEDED
 
 
+async def test_a_job_may_take_longer_than_a_request(pears: Database) -> None:
+    async with pears.transaction(statement_seconds=90) as connection:
+        during = await connection.fetchval("show statement_timeout")
+
+    assert during == "90s"
+    assert await pears.fetchval("show statement_timeout") == "4s"
+
+
+async def test_connections_that_nobody_needs_any_more_are_closed(
+    pears: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.gather(*(pears.execute("select pg_sleep(0.05)") for _ in range(3)))
+    assert pears.pool.idle == 3
+
+    monkeypatch.setattr("tricorn.data.pool._IDLE_SECONDS", -1)
+    await pears.execute("select 1")
+
+    assert pears.pool.idle == 2
+
+
 async def test_the_limits_of_the_runtime_role_lie_below_the_deadlines(pears: Database) -> None:
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "search_path", "jit")
 
@@ -205,8 +225,27 @@ async def test_waiting_callers_are_served_in_the_order_in_which_they_came(cloned
         assert database.pool.taken == 0
 
 
-async def test_a_connection_that_was_left_in_a_transaction_is_not_used_again(pears: Database) -> None:
+async def test_a_connection_that_was_left_in_a_transaction_is_not_used_again(
+    cloned: ClonedDatabase, pears: Database
+) -> None:
     await pears.execute("begin")
 
-    assert await pears.fetchval("select pg_current_xact_id_if_assigned() is null")
-    assert pears.pool.taken == 0
+    await insert(pears, "Comice")
+
+    async with cloned.connect("pears") as other:
+        assert await other.fetchval("select count(*) from pears") == 1
+
+
+async def test_a_waiter_cancelled_at_the_moment_of_its_turn_passes_it_on(cloned: ClonedDatabase) -> None:
+    async with Database(cloned.url("pears"), size=1) as database:
+        held = await database.pool.acquire()
+        waiter = asyncio.create_task(database.pool.acquire())
+        await asyncio.sleep(0)
+
+        database.pool.release(held, clean=True)
+        waiter.cancel()
+        await asyncio.gather(waiter, return_exceptions=True)
+
+        assert waiter.cancelled()
+        assert database.pool.taken == 0
+        assert await database.fetchval("select 1") == 1

@@ -127,6 +127,22 @@ def test_the_server_ends_when_the_process_that_started_it_is_killed(tmp_path: Pa
         wait_until_gone(pid)
 
 
+def test_a_start_right_after_the_crash_of_another_succeeds(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SUPERVISOR, str(tmp_path / "postgres")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as supervisor:
+        assert supervisor.stdout is not None
+        supervisor.stdout.readline()
+
+        supervisor.kill()
+        supervisor.wait()
+        server.start()
+
+    assert server.running
+    server.stop()
+
+
 def test_a_server_left_running_by_a_crashed_start_is_replaced(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
     server.start()

@@ -44,7 +44,7 @@ async def test_a_pool_survives_a_restart_and_refuses_only_what_was_in_flight(ser
 
 async def test_a_server_that_is_down_is_unavailable(server: EmbeddedPostgres) -> None:
     async with Database(server.admin_url(), acquire_seconds=0.1) as database:
-        kill(server)
+        server.stop()
 
         with pytest.raises(Refusal) as refusal:
             await database.fetchval("select 1")
@@ -56,7 +56,7 @@ async def test_a_call_made_while_the_server_is_away_is_answered_when_it_is_back_
     server: EmbeddedPostgres,
 ) -> None:
     async with Database(server.admin_url(), acquire_seconds=30) as database:
-        kill(server)
+        server.stop()
 
         async def read_in_transaction() -> object:
             async with database.transaction() as connection:

@@ -1,5 +1,6 @@
 """A server that somebody else runs, reached by an administrator who is not its superuser."""
 
+import asyncio
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,17 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tricorn.data import Clones, ContextMigrations, Database, DataError, EmbeddedPostgres, ExternalServer, server_for
+from tricorn.data import (
+    Clones,
+    ContextMigrations,
+    Database,
+    DataError,
+    EmbeddedPostgres,
+    ExternalServer,
+    drop_database,
+    ensure_database,
+    server_for,
+)
 
 
 async def test_an_administrator_without_superuser_rights_can_migrate_and_clone(
@@ -55,9 +66,10 @@ def test_machines_share_a_secret_by_the_environment(tmp_path: Path, monkeypatch:
     assert servers[0].password("role") == servers[1].password("role")
 
 
-def test_an_address_of_another_kind_is_refused_without_showing_its_password(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a PostgreSQL address") as failure:
-        server_for("mysql://chief:secret@db/shop", state_dir=tmp_path)
+@pytest.mark.parametrize("url", ["mysql://chief:secret@db/shop", "postgresql://chief:secret/7@db/shop"])
+def test_an_address_that_cannot_be_used_is_refused_without_showing_its_password(url: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="DATABASE_URL") as failure:
+        server_for(url, state_dir=tmp_path)
 
     assert "secret" not in str(failure.value)
 
@@ -73,3 +85,15 @@ async def test_a_server_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 def test_without_an_address_the_embedded_server_is_used(tmp_path: Path) -> None:
     assert isinstance(server_for(None, state_dir=tmp_path), EmbeddedPostgres)
+
+
+async def test_a_database_is_made_once_by_however_many_and_sorts_by_code_point(postgres: EmbeddedPostgres) -> None:
+    made = await asyncio.gather(*(ensure_database(postgres, "sorted") for _ in range(3)))
+
+    assert sorted(made) == [False, False, True]
+    async with Database(postgres.admin_url("sorted")) as admin:
+        locale = await admin.fetchrow("select datlocprovider, datlocale from pg_database where datname = 'sorted'")
+    assert locale is not None
+    assert tuple(locale) == (b"b", "C.UTF-8")
+    await drop_database(postgres, "sorted")
+    assert await ensure_database(postgres, "sorted")

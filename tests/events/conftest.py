@@ -8,8 +8,8 @@ import pytest
 
 from tricorn.data import Database
 
-sys.path.insert(0, str(Path(__file__).parent))
-import ledger
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.events import ledger
 
 
 @dataclass(frozen=True, slots=True)

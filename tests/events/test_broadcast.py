@@ -2,8 +2,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import Any
 
-import ledger
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
+from tests.events import ledger
 
 from tricorn import events
 from tricorn.events.broadcast import Tail

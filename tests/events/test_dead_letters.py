@@ -1,7 +1,7 @@
 from typing import Any
 
-import ledger
 import pytest
+from tests.events import ledger
 
 from tricorn.events.dead_letters import drop, list_dead_letters, redrive
 

@@ -3,10 +3,10 @@ import json
 from importlib import resources
 from typing import Any
 
-import ledger
 import psycopg
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from tests.events import ledger
 
 from tricorn import events
 from tricorn.telemetry import continue_trace, traceparent
@@ -64,7 +64,7 @@ async def test_a_work_announces_when_it_commits_and_wakes_the_relay(db: Any) -> 
         await work.publish(StringValue(value="x"), subject="order-1")
         await work.publish(StringValue(value="y"), subject="order-1")
         assert not woken
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block is what fails
         async with begin() as work:
             await work.publish(StringValue(value="z"), subject="order-1")
             raise ZeroDivisionError
@@ -106,7 +106,7 @@ async def test_an_event_without_a_subject_is_refused(db: Any) -> None:
             await events.publish(connection, [(StringValue(), "")])
 
 
-async def test_a_hundred_commits_at_once_send_few_notifications(db: Any) -> None:
+async def test_a_process_that_commits_often_sends_few_notifications(db: Any) -> None:
     heard: list[str] = []
     arrived = asyncio.Event()
 
@@ -116,15 +116,14 @@ async def test_a_hundred_commits_at_once_send_few_notifications(db: Any) -> None
             arrived.set()
 
     await db.books.listen(events.poke.channel_of("shop"), hear)
-    poke = events.Poke("shop", db.shop, interval=0.2)
+    poke = events.Poke("shop", db.shop, interval=3600.0)
     await poke.start()
 
-    for _ in range(100):
-        poke()
-    await arrived.wait()
     await asyncio.to_thread(poke.from_thread)
-    arrived.clear()
     await arrived.wait()
+    for _ in range(20):
+        poke()
+        await db.books.execute("SELECT 1")
 
     await poke.stop()
-    assert heard == [poke.token] * 2
+    assert heard == [poke.token]

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ledger
 import pytest
+from tests.events import ledger
 
 from tricorn.events.lease import Leases
 
@@ -23,7 +23,9 @@ def relay_process(db: Any, failpoints: str = "") -> Iterator[subprocess.Popen[st
     command = [sys.executable, str(Path(ledger.__file__)), *db.urls, str(LEASE)]
     source = Path(ledger.__file__).parents[2] / "src"
     environment = {**os.environ, "TRICORN_FAILPOINTS": failpoints, "PYTHONPATH": str(source)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as run:
         try:
             yield run
         finally:

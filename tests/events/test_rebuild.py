@@ -1,7 +1,8 @@
+import asyncio
 from typing import Any
 
-import ledger
 import pytest
+from tests.events import ledger
 
 from tricorn.events.dead_letters import drop, list_dead_letters
 from tricorn.events.log import prune_log, read_latest
@@ -39,8 +40,9 @@ async def test_live_deliveries_wait_for_a_rebuild_and_for_one_that_was_interrupt
         with pytest.raises(RebuildError, match="PoisonError: bad"):
             await rebuild(books, {"shop": db.shop})
         await ledger.publish(db.shop, "order-1", "good")
-        while not relay._lines["books.all"]._misses:  # noqa: ASYNC110 - the relay has tried
-            await ledger.asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while not relay._lines["books.all"]._misses:  # noqa: ASYNC110 - the relay has tried
+                await asyncio.sleep(0.01)
         assert (await ledger.effects(db.books))["order-1"] == [1]
 
         (letter,) = await list_dead_letters(db.shop)

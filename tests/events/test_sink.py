@@ -1,9 +1,10 @@
 from pathlib import Path
 from typing import Any
 
-import ledger
+from google.protobuf.wrappers_pb2 import StringValue
+from tests.events import ledger
 
-from tricorn.events import Events, Poke, Route
+from tricorn.events import Events, Poke, Relay, Route
 from tricorn.events.sink import EventSinkServer, LocalSink, WireSink
 from tricorn.telemetry import CallStats
 from tricorn.v1.events_tricorn import EventSinkServiceClient
@@ -24,7 +25,7 @@ async def test_a_relay_delivers_to_another_process_over_grpc_in_order_and_with_i
     endpoints = Endpoints(Service(CallStats()), {"tricorn.v1.EventSinkService": [address]})
     sink = WireSink(EventSinkServiceClient(Wire(endpoints)))
 
-    relay = ledger.Relay("shop", db.shop, [Route("books.all", frozenset([ledger.STRING]), sink)], retry=ledger.FAST)
+    relay = Relay("shop", db.shop, [Route("books.all", frozenset([ledger.STRING]), sink)], retry=ledger.FAST)
     async with ledger.running(relay):
         await relay.drained()
 
@@ -44,7 +45,7 @@ async def test_the_events_of_a_process_run_drain_and_stop(db: Any) -> None:
     pokes = {source: Poke(source, database) for source, database in databases.items()}
     for poke in pokes.values():
         await poke.start()
-    running = Events(databases, pokes, [ledger.bookkeeper(db.books)], [(ledger.StringValue, hear)])
+    running = Events(databases, pokes, [ledger.bookkeeper(db.books)], [(StringValue, hear)])
     await running.start()
 
     await ledger.publish(db.shop, "order-1", "a")

@@ -1,11 +1,13 @@
 """A small library behind a gateway: its contract is compiled here, its answers are given by the tests."""
 
+import asyncio
 import base64
 import importlib
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,7 @@ import tricorn.v1.options_pb2
 import tricorn.v1.validate_pb2
 from tricorn.contract import MethodPolicy, service_policies, validate
 from tricorn.gateway import AuthConfig, Gateway, GatewayConfig, Rate, create_app
+from tricorn.gateway.serve import GatewayServer, listening_socket
 from tricorn.v1.auth_pb2 import JsonWebKey, JsonWebKeySet, ListRevocationsResponse
 from tricorn.wire import current_call
 
@@ -151,7 +154,6 @@ MakeGateway = Callable[..., Gateway]
 @pytest.fixture
 def make_gateway(toy: ModuleType, backend: LibraryBackend, issuer: Issuer) -> MakeGateway:
     """Makes the library's gateway; keyword arguments replace settings."""
-
     service = toy.DESCRIPTOR.services_by_name["LibraryService"].full_name
 
     def make(**changes: Any) -> Gateway:
@@ -187,3 +189,43 @@ def make_client() -> MakeClient:
 async def client(make_gateway: MakeGateway, make_client: MakeClient) -> AsyncIterator[httpx.AsyncClient]:
     async with make_client(make_gateway()) as made:
         yield made
+
+
+class Served:
+    def __init__(self, port: int, stop: asyncio.Event, task: "asyncio.Task[None]", server: GatewayServer) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.stop = stop
+        self.task = task
+        self.server = server
+
+    async def raw(self, *parts: bytes) -> bytes:
+        """Sends bytes and reads until the server closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        async with asyncio.timeout(10):
+            data = await reader.read()
+        writer.close()
+        return data
+
+
+@asynccontextmanager
+async def _served(app: Gateway, **settings: Any) -> AsyncIterator[Served]:
+    listener = listening_socket("127.0.0.1", 0)
+    stop = asyncio.Event()
+    server = GatewayServer(app, stop, **{"drain_time": 5.0, "idle_time": 0.0, **settings})
+    task = asyncio.create_task(server.serve([listener]))
+    await server.serving.wait()
+    try:
+        yield Served(listener.getsockname()[1], stop, task, server)
+    finally:
+        stop.set()
+        await task
+
+
+@pytest.fixture
+def serving() -> Any:
+    """Serves an application on a socket of its own, on the test's loop."""
+    return _served

@@ -2,59 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from tricorn.gateway import Gateway, Limits
-from tricorn.gateway.serve import GatewayServer, listening_socket
+from tricorn.gateway import Limits
 
 pytestmark = pytest.mark.usefixtures("toy")
-
-
-class Served:
-    def __init__(self, port: int, stop: asyncio.Event, task: "asyncio.Task[None]", server: GatewayServer) -> None:
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.stop = stop
-        self.task = task
-        self.server = server
-
-    async def raw(self, *parts: bytes) -> bytes:
-        """Sends bytes and reads until the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-        async with asyncio.timeout(10):
-            data = await reader.read()
-        writer.close()
-        return data
-
-
-@asynccontextmanager
-async def served(app: Gateway, **settings: Any) -> AsyncIterator[Served]:
-    listener = listening_socket("127.0.0.1", 0)
-    stop = asyncio.Event()
-    server = GatewayServer(app, stop, **{"drain_time": 5.0, "idle_time": 0.0, **settings})
-    task = asyncio.create_task(server.serve([listener]))
-    await server.serving.wait()
-    try:
-        yield Served(listener.getsockname()[1], stop, task, server)
-    finally:
-        stop.set()
-        await task
 
 
 def body_of(raw: bytes) -> Any:
     return json.loads(raw.partition(b"\r\n\r\n")[2])
 
 
-async def test_a_served_gateway_answers(make_gateway: Any) -> None:
-    async with served(make_gateway()) as at, httpx.AsyncClient() as client:
+async def test_a_served_gateway_answers(make_gateway: Any, serving: Any) -> None:
+    async with serving(make_gateway()) as at, httpx.AsyncClient() as client:
         answer = await client.get(f"{at.url}/v1/books/b1")
 
     assert answer.status_code == 200
@@ -62,17 +25,17 @@ async def test_a_served_gateway_answers(make_gateway: Any) -> None:
     assert "server" not in answer.headers
 
 
-async def test_a_body_with_an_announced_length_beyond_the_limit_is_413_before_it_is_read(make_gateway: Any) -> None:
-    async with served(make_gateway()) as at:
+async def test_a_body_with_an_announced_length_beyond_the_limit_is_413_before_it_is_read(make_gateway: Any, serving: Any) -> None:
+    async with serving(make_gateway()) as at:
         raw = await at.raw(b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n")
 
     assert raw.startswith(b"HTTP/1.1 413 ")
     assert body_of(raw)["code"] == "PAYLOAD_TOO_LARGE"
 
 
-async def test_a_chunked_body_beyond_the_limit_is_413(make_gateway: Any, backend: Any) -> None:
+async def test_a_chunked_body_beyond_the_limit_is_413(make_gateway: Any, serving: Any, backend: Any) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    async with served(make_gateway(limits=Limits(body=100_000))) as at:
+    async with serving(make_gateway(limits=Limits(body=100_000))) as at:
         head = b"POST /v1/login HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
         raw = await at.raw(head, chunk, chunk)
 
@@ -80,8 +43,8 @@ async def test_a_chunked_body_beyond_the_limit_is_413(make_gateway: Any, backend
     assert backend.requests == []
 
 
-async def test_a_body_shorter_than_announced_is_given_up_in_time(make_gateway: Any, backend: Any) -> None:
-    async with served(make_gateway(limits=Limits(body_time=0.1))) as at:
+async def test_a_body_shorter_than_announced_is_given_up_in_time(make_gateway: Any, serving: Any, backend: Any) -> None:
+    async with serving(make_gateway(limits=Limits(body_time=0.1))) as at:
         raw = await at.raw(b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{}")
 
     assert raw.startswith(b"HTTP/1.1 408 ")
@@ -89,8 +52,8 @@ async def test_a_body_shorter_than_announced_is_given_up_in_time(make_gateway: A
     assert backend.requests == []
 
 
-async def test_a_body_longer_than_announced_is_not_taken_for_a_request(make_gateway: Any) -> None:
-    async with served(make_gateway()) as at:
+async def test_a_body_longer_than_announced_is_not_taken_for_a_request(make_gateway: Any, serving: Any) -> None:
+    async with serving(make_gateway()) as at:
         raw = await at.raw(b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}garbage\r\n\r\n")
 
     assert raw.count(b"HTTP/1.1 ") == 1
@@ -98,8 +61,8 @@ async def test_a_body_longer_than_announced_is_not_taken_for_a_request(make_gate
     assert b"connection: close" in raw
 
 
-async def test_two_lengths_at_once_are_refused(make_gateway: Any) -> None:
-    async with served(make_gateway()) as at:
+async def test_two_lengths_at_once_are_refused(make_gateway: Any, serving: Any) -> None:
+    async with serving(make_gateway()) as at:
         raw = await at.raw(
             b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
         )
@@ -117,8 +80,8 @@ async def test_two_lengths_at_once_are_refused(make_gateway: Any) -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
     ],
 )
-async def test_a_head_that_is_too_large_or_broken_is_a_problem(make_gateway: Any, head: bytes, status: int) -> None:
-    async with served(make_gateway()) as at:
+async def test_a_head_that_is_too_large_or_broken_is_a_problem(make_gateway: Any, serving: Any, head: bytes, status: int) -> None:
+    async with serving(make_gateway()) as at:
         raw = await at.raw(head)
 
     assert raw.startswith(f"HTTP/1.1 {status} ".encode())
@@ -126,8 +89,8 @@ async def test_a_head_that_is_too_large_or_broken_is_a_problem(make_gateway: Any
     assert body_of(raw)["status"] == status
 
 
-async def test_a_head_that_does_not_end_is_given_up_in_time(make_gateway: Any) -> None:
-    async with served(make_gateway(limits=Limits(header_time=0.1))) as at:
+async def test_a_head_that_does_not_end_is_given_up_in_time(make_gateway: Any, serving: Any) -> None:
+    async with serving(make_gateway(limits=Limits(header_time=0.1))) as at:
         begun = await at.raw(b"GET / HTTP/1.1\r\nhost: x\r\n")
         silent = await at.raw()
         blank = await at.raw(b"\r\n")
@@ -137,7 +100,7 @@ async def test_a_head_that_does_not_end_is_given_up_in_time(make_gateway: Any) -
     assert blank == b""
 
 
-async def test_a_client_that_leaves_cancels_the_call(make_gateway: Any, backend: Any) -> None:
+async def test_a_client_that_leaves_cancels_the_call(make_gateway: Any, serving: Any, backend: Any) -> None:
     began, cancelled = asyncio.Event(), asyncio.Event()
 
     async def wait_for_ever() -> None:
@@ -149,7 +112,7 @@ async def test_a_client_that_leaves_cancels_the_call(make_gateway: Any, backend:
             raise
 
     backend.answers["GetBook"] = lambda _: wait_for_ever()
-    async with served(make_gateway()) as at:
+    async with serving(make_gateway()) as at:
         _, writer = await asyncio.open_connection("127.0.0.1", at.port)
         writer.write(b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n\r\n")
         await began.wait()
@@ -160,7 +123,7 @@ async def test_a_client_that_leaves_cancels_the_call(make_gateway: Any, backend:
 
 
 async def test_a_drain_answers_what_was_asked_and_closes_the_connection(
-    make_gateway: Any, backend: Any, toy: Any
+    make_gateway: Any, serving: Any, backend: Any, toy: Any
 ) -> None:
     asked, go_on = asyncio.Event(), asyncio.Event()
 
@@ -170,7 +133,7 @@ async def test_a_drain_answers_what_was_asked_and_closes_the_connection(
         return toy.Book(title="Emma")
 
     backend.answers["GetBook"] = lambda _: answer()
-    async with served(make_gateway()) as at, httpx.AsyncClient() as client:
+    async with serving(make_gateway()) as at, httpx.AsyncClient() as client:
         question = asyncio.create_task(client.get(f"{at.url}/v1/books/b1"))
         await asked.wait()
         at.stop.set()
@@ -184,8 +147,8 @@ async def test_a_drain_answers_what_was_asked_and_closes_the_connection(
             await client.get(f"{at.url}/v1/books/b1")
 
 
-async def test_a_drain_with_a_successor_still_answers_on_kept_connections(make_gateway: Any) -> None:
-    async with served(make_gateway(), idle_time=5.0) as at:
+async def test_a_drain_with_a_successor_still_answers_on_kept_connections(make_gateway: Any, serving: Any) -> None:
+    async with serving(make_gateway(), idle_time=5.0) as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
         request = b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n\r\n"
         writer.write(request)

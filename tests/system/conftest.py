@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shop import Shop  # noqa: E402 - found through the line above
+from shop import Shop
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@
 import json
 import os
 import subprocess
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +54,17 @@ class Shop:
 
     def pid(self, process: str = "shop") -> int:
         return int(next(entry["pid"] for entry in self.status()["processes"] if entry["name"] == process))
+
+    def sql(self, statement: str) -> str:
+        """What the database says, columns separated by ``|``."""
+        return self.command("db", "psql", "--home", str(self.home), "-tAc", statement).stdout.strip()
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Looks until something holds that only the outside shows."""
+        until = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < until, f"not within {seconds} s"
+            time.sleep(0.1)
 
     def visitor(self) -> "Visitor":
         return Visitor(self.url)
@@ -122,7 +134,7 @@ class Visitor:
         with self.http.stream("GET", f"/api/v1/orders/{order_id}:watch", timeout=60) as stream:
             assert stream.status_code == 200, stream.read()
             for line in stream.iter_lines():
-                if line.startswith("data:"):
+                if line.startswith('data: {"order"'):
                     last = json.loads(line.removeprefix("data:"))["order"]
         return last
 

@@ -24,7 +24,7 @@ async def wire(
         if request.param == "in process":
             yield app.process.wire
         else:
-            endpoints = Endpoints(Service(CallStats()), dict.fromkeys(app.process.service.services, [address]))
+            endpoints = Endpoints(Service(CallStats()), {name: [address] for name in app.process.service.services})
             yield Wire(endpoints)
             await endpoints.close()
 

@@ -6,24 +6,33 @@ from pathlib import Path
 
 import pytest
 
+from agora.accounts import framework
 from agora.accounts.passwords import encode
+from agora.accounts.tokens import new_signing_key
 from agora_proto.accounts.v1 import accounts_pb2 as pb
 from agora_proto.accounts.v1.accounts_tricorn import AccountsServiceClient
 from tricorn.data import Database, EmbeddedPostgres
 from tricorn.host.testing import TestApp, running
 from tricorn.wire import Identity
 
+framework.configure()  # the tests of the ORM import models
+
 APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
 ANN = "0190a000-0000-7000-8000-00000000000a"
 SAM = "0190a000-0000-7000-8000-00000000000b"
 PASSWORD = "correct horse battery"
 _HASH = encode(PASSWORD)
+_KEY = new_signing_key()  # one for all tests: to make one takes longer than most of them
 
 
 async def people(admin: Database) -> None:
     await admin.executemany(
         "INSERT INTO accounts.users (user_id, email, display_name, roles, password) VALUES ($1, $2, $3, $4, $5)",
         [(ANN, "Ann@example.com", "Ann", [], _HASH), (SAM, "sam@example.com", "Sam Staff", ["staff"], _HASH)],
+    )
+    await admin.execute(
+        "INSERT INTO accounts.signing_keys (kid, modulus, exponent, private_pem) VALUES ($1, $2, $3, $4)",
+        *(_KEY.public.kid, _KEY.public.modulus, _KEY.public.exponent, _KEY.private_pem),
     )
 
 

@@ -204,15 +204,23 @@ async def test_many_pages_at_once_share_the_few_connections_of_the_admin(shop: A
 
 class Promotions(PromotionsServiceBase):
     async def get_customer_standing(
-        self, request: pricing_pb2.GetCustomerStandingRequest, call: Call
+        self,
+        request: pricing_pb2.GetCustomerStandingRequest,
+        call: Call,  # noqa: ARG002 - the contract's shape
     ) -> pricing_pb2.CustomerStanding:
-        return pricing_pb2.CustomerStanding(user_id=request.user_id, spent_minor_units=12_345, tier="TIER_SILVER")
+        return pricing_pb2.CustomerStanding(
+            user_id=request.user_id, spent_minor_units=12_345, tier=pricing_pb2.TIER_SILVER
+        )
 
 
 class OneOrder(OrdersServiceBase):
     """The orders of Ann, who has one."""
 
-    async def list_orders(self, request: orders_pb2.ListOrdersRequest, call: Call) -> orders_pb2.ListOrdersResponse:
+    async def list_orders(
+        self,
+        request: orders_pb2.ListOrdersRequest,  # noqa: ARG002 - the contract's shape
+        call: Call,
+    ) -> orders_pb2.ListOrdersResponse:
         if call.user().user_id != ANN:
             raise Refusal(PlatformReason.INTERNAL, "asked in somebody else's name")
         return orders_pb2.ListOrdersResponse(orders=[orders_pb2.Order()], next_page_token="")
@@ -220,7 +228,7 @@ class OneOrder(OrdersServiceBase):
 
 def fake(base: type) -> Any:
     """An instance that leaves the methods nobody calls abstract."""
-    return type(base.__name__, (base,), {name: None for name in base.__abstractmethods__})()  # type: ignore[attr-defined]
+    return type(base.__name__, (base,), dict.fromkeys(base.__abstractmethods__))()  # type: ignore[attr-defined]
 
 
 async def test_orders_and_spending_come_from_the_contexts_that_know_them(postgres: EmbeddedPostgres) -> None:

@@ -2,12 +2,17 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
 
 from agora.accounts.commands import rotate
+from tricorn.data import EmbeddedPostgres
+from tricorn.host.testing import running
 from tricorn.v1 import auth_pb2
+
+APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
 
 
 async def rotated(shop: Any, notice: timedelta, *, compromised: bool = False) -> str:
@@ -28,8 +33,14 @@ async def signer(shop: Any) -> str:
     return str(header["kid"])
 
 
-async def test_a_key_is_there_from_the_start(shop: Any) -> None:
-    assert await listed(shop) == [await signer(shop)]
+async def test_the_first_process_makes_a_key_and_the_next_one_finds_it(postgres: EmbeddedPostgres) -> None:
+    async with running(postgres, APPLICATION, ["accounts"]) as app:
+        made = await app.admin.fetch("SELECT kid FROM accounts.signing_keys")
+        for start in app.process.starts:
+            await start()
+
+        assert len(made) == 1
+        assert await app.admin.fetch("SELECT kid FROM accounts.signing_keys") == made
 
 
 async def test_a_new_key_is_listed_before_it_signs(shop: Any) -> None:

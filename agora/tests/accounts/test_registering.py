@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from agora_proto.accounts.v1 import accounts_pb2 as pb
 from agora_proto.accounts.v1.events_pb2 import UserRegistered, UserUpdated
-from tricorn.contract import Refusal
+from tricorn.contract import Refusal, encode_page_token, query_fingerprint
 
 ANN = "0190a000-0000-7000-8000-00000000000a"
 SAM = "0190a000-0000-7000-8000-00000000000b"
@@ -171,3 +171,12 @@ async def test_a_page_token_is_good_for_its_own_query_only(shop: Any) -> None:
 
     with pytest.raises(Refusal, match="PAGE_TOKEN_INVALID"):
         await client.list_users(pb.ListUsersRequest(page_size=1, page_token=token, query="s"))
+
+
+@pytest.mark.parametrize("position", [["\x00"], [1], ["a", "b"]])
+async def test_a_page_token_that_was_made_up_is_refused(shop: Any, position: list[Any]) -> None:
+    request = pb.ListUsersRequest()
+    request.page_token = encode_page_token(query_fingerprint(request), position)
+
+    with pytest.raises(Refusal, match="PAGE_TOKEN_INVALID"):
+        await shop.client(SAM, "staff").list_users(request)

@@ -117,6 +117,21 @@ async def test_of_two_refreshes_with_one_token_at_once_both_get_a_pair_of_one_ge
         await shop.refresh(pairs[1].refresh_token)
 
 
+async def test_a_refresh_that_had_to_wait_decides_by_what_happened_meanwhile(shop: Any) -> None:
+    first = await shop.login()
+    async with asyncio.timeout(10), shop.app.admin.transaction() as other:
+        await other.execute(
+            "UPDATE accounts.sessions SET generation = 1, rotate_time = clock_timestamp() - interval '1 minute'"
+        )
+        refreshing = asyncio.create_task(shop.refresh(first.refresh_token))
+        waiting = "SELECT true FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        while not await shop.app.admin.fetchval(waiting):
+            assert not refreshing.done()
+
+    with pytest.raises(Refusal, match="TOKEN_REUSED"):
+        await refreshing
+
+
 async def test_logging_out_ends_the_session_once_however_often_and_with_whichever_token(shop: Any) -> None:
     first = await shop.login()
     second = await shop.refresh(first.refresh_token)

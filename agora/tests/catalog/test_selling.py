@@ -88,7 +88,9 @@ async def test_what_a_product_needs_cannot_be_taken_away(catalog: CatalogService
     assert [violation.field for violation in refused.value.violations] == [f"product.{path}"]
 
 
-async def test_of_two_changes_with_one_etag_exactly_one_is_made(catalog: CatalogServiceClient, put: Put) -> None:
+async def test_of_changes_at_once_with_one_etag_exactly_one_is_made(
+    app: TestApp, catalog: CatalogServiceClient, put: Put
+) -> None:
     product = await put("Toy Story")
 
     async def rename(title: str) -> str:
@@ -100,9 +102,21 @@ async def test_of_two_changes_with_one_etag_exactly_one_is_made(catalog: Catalog
         except Refusal as refusal:
             return refusal.reason
 
-    answers = await asyncio.gather(*(rename(f"Title {number}") for number in range(6)))
+    async with app.admin.transaction() as held:
+        await held.execute("SELECT FROM catalog.product FOR UPDATE")
+        changes = [asyncio.create_task(rename(f"Title {number}")) for number in range(5)]
+        await _all_waiting(app, len(changes))
+    answers = await asyncio.gather(*changes)
 
-    assert sorted(answers) == ["2", *["PRECONDITION_FAILED"] * 5]
+    assert sorted(answers) == ["2", *["PRECONDITION_FAILED"] * 4]
+
+
+async def _all_waiting(app: TestApp, transactions: int) -> None:
+    """Returns when so many wait for a lock, so that they have all begun and none can be over."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while await app.admin.fetchval(waiting) < transactions:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_a_repeated_change_with_its_etag_is_answered_like_the_first(

@@ -12,7 +12,7 @@ from tricorn.host.testing import running
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from market import CONTEXTS, FEW, MANY, SELLER, Market  # noqa: E402 - found through the line above
+from market import CONTEXTS, FEW, MANY, SELLER, Market
 
 APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
 WAREHOUSE = "33333333-3333-4333-8333-333333333333"

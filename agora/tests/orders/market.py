@@ -10,7 +10,6 @@ from agora_proto.payments.v1 import payments_pb2 as payments
 from agora_proto.payments.v1.payments_tricorn import PaymentsServiceClient
 from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.storefront.v1.storefront_tricorn import StorefrontServiceClient
-
 from tricorn.host.testing import TestApp
 from tricorn.wire import Identity
 
@@ -24,7 +23,11 @@ SETTLED = {orders.Order.STATE_COMPLETED, orders.Order.STATE_CANCELLED, orders.Or
 
 
 def order(
-    lines: Sequence[tuple[str, int]] = ((MANY, 2),), *, key: str = "", method: str = "test_ok", coupons: Sequence[str] = ()
+    lines: Sequence[tuple[str, int]] = ((MANY, 2),),
+    *,
+    key: str = "",
+    method: str = "test_ok",
+    coupons: Sequence[str] = (),
 ) -> orders.CreateOrderRequest:
     """A request at whatever it costs."""
     return orders.CreateOrderRequest(
@@ -55,7 +58,8 @@ class Market:
     async def stock(self, product: str) -> tuple[int, int, int]:
         """(available, held, sold)."""
         row = await self.app.admin.fetchrow(
-            "SELECT sum(available)::int, sum(held)::int, sum(sold)::int FROM inventory.stock WHERE product_id = $1", product
+            "SELECT sum(available)::int, sum(held)::int, sum(sold)::int FROM inventory.stock WHERE product_id = $1",
+            product,
         )
         assert row is not None
         return row[0], row[1], row[2]

@@ -1,11 +1,11 @@
 import asyncio
 
 import pytest
+from market import FEW, MANY, Market, order
+
 from agora_proto.orders.v1 import orders_pb2 as orders
 from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.v1.money_pb2 import Money
-
-from market import FEW, MANY, Market, order
 from tricorn.contract import Refusal
 
 State = orders.Order.State
@@ -50,7 +50,9 @@ async def test_another_total_than_the_agreed_one_is_refused_with_the_new_one(mar
 @pytest.mark.parametrize(
     ("method", "reason"), [("test_declined", "PAYMENT_DECLINED"), ("test_insufficient_funds", "INSUFFICIENT_FUNDS")]
 )
-async def test_a_refused_payment_gives_the_stock_back_and_is_remembered(market: Market, method: str, reason: str) -> None:
+async def test_a_refused_payment_gives_the_stock_back_and_is_remembered(
+    market: Market, method: str, reason: str
+) -> None:
     request = order(method=method)
 
     for _ in range(2):
@@ -117,7 +119,7 @@ async def test_a_lost_answer_of_the_acquirer_does_not_charge_twice(market: Marke
 
 async def test_a_buyer_who_hangs_up_has_bought_all_the_same(market: Market) -> None:
     buying = asyncio.create_task(market.orders.create_order(order()))
-    while not await market.app.admin.fetchval("SELECT count(*) FROM orders.orders"):
+    while not await market.app.admin.fetchval("SELECT count(*) FROM orders.orders"):  # noqa: ASYNC110 - only the database shows it
         await asyncio.sleep(0)
     buying.cancel()
     await asyncio.wait([buying])

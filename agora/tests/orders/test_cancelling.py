@@ -1,9 +1,9 @@
 import asyncio
 
 import pytest
-from agora_proto.orders.v1 import orders_pb2 as orders
-
 from market import MANY, Market, order
+
+from agora_proto.orders.v1 import orders_pb2 as orders
 from tricorn.contract import Refusal
 
 State = orders.Order.State

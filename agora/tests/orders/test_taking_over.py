@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from agora_proto.orders.v1 import orders_pb2 as orders
+from market import MANY, Market, order
 
 from agora.orders.domain import State
 from agora.orders.repository import OrdersRepository
-from market import MANY, Market, order
+from agora_proto.orders.v1 import orders_pb2 as orders
 from tricorn import failpoints
 from tricorn.contract import Refusal
 
@@ -93,11 +93,11 @@ async def test_a_reservation_that_ran_out_before_the_takeover_refuses_the_order_
 
 async def _swept(market: Market) -> None:
     async with asyncio.timeout(20):
-        while (await market.stock(MANY))[1]:
+        while (await market.stock(MANY))[1]:  # noqa: ASYNC110 - only the database shows it
             await asyncio.sleep(0.05)
 
 
 async def _closed(market: Market) -> None:
     async with asyncio.timeout(20):
-        while await market.app.admin.fetchval("SELECT open FROM orders.orders"):
+        while await market.app.admin.fetchval("SELECT open FROM orders.orders"):  # noqa: ASYNC110 - only the database shows it
             await asyncio.sleep(0.05)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from agora.payments.acquirer import SandboxAcquirer
 from agora.payments.ledger import Auditor, Chainer, known_keys
 from agora.payments.repository import LedgerRepository, PaymentsRepository
+from agora.payments.server import snapshot
 from agora.payments.service import PaymentsService
 from agora_proto.payments.v1.payments_tricorn import SigningServiceClient
 from tricorn.data import Database, EmbeddedPostgres
@@ -56,12 +56,9 @@ def chainer(app: TestApp) -> Chainer:
 
 @pytest.fixture
 def auditor(app: TestApp, database: Database) -> Auditor:
-    @asynccontextmanager
-    async def snapshot() -> AsyncIterator[LedgerRepository]:
-        async with database.transaction(isolation="repeatable read") as connection:
-            yield LedgerRepository(connection)
-
-    return Auditor(snapshot, partial(known_keys, app.client(SigningServiceClient)), app.host("payments").cpu)
+    return Auditor(
+        partial(snapshot, database), partial(known_keys, app.client(SigningServiceClient)), app.host("payments").cpu
+    )
 
 
 @pytest.fixture
@@ -75,6 +72,6 @@ async def balanced(database: Database) -> AsyncIterator[None]:
             SELECT payment_id FROM payment JOIN acquirer_authorisation AS at_acquirer
                 ON acquirer_reference = at_acquirer.reference
             WHERE payment.refunded <> at_acquirer.refunded
-                OR (captured > 0) <> (at_acquirer.state = 'CAPTURED')""")
+                OR (payment.state IN ('CAPTURED', 'REFUNDED')) <> (at_acquirer.state = 'CAPTURED')""")
         == []
     )

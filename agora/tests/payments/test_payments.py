@@ -175,13 +175,11 @@ async def test_a_crash_between_the_acquirer_and_the_books_is_mended_by_the_same_
         await till.capture(payment)
 
     async def call() -> Payment:
-        match kind:
-            case "authorise":
-                return await till.authorise(500, key="k")
-            case "refund":
-                return await till.refund(payment, 100, key="k")
-            case _:
-                return await (till.capture if kind == "capture" else till.void)(payment, key="k")
+        if kind == "authorise":
+            return await till.authorise(500, key="k")
+        if kind == "refund":
+            return await till.refund(payment, 100, key="k")
+        return await (till.capture if kind == "capture" else till.void)(payment, key="k")
 
     failpoints.arm(f"payments.{kind}.acquired=1*error")
     try:
@@ -216,9 +214,8 @@ async def test_the_database_refuses_an_unbalanced_transaction(database: Database
         (pair, "[0:1]={100,-100}", "entries_are_whole"),
         (pair, "{100,-50,-50}", "entries_are_whole"),
         ([*pair, *pair, "buyer:held"], "{1,1,1,-3,0}", "entries_are_whole"),
+        (pair, "{NULL,100}", "entries_are_whole"),
         (["acquirer:clearing", "elsewhere"], "{100,-100}", "accounts_are_known"),
     ):
         with pytest.raises(asyncpg.CheckViolationError, match=constraint):
             await database.execute(insert, uuid7(), accounts, amounts)
-    with pytest.raises(asyncpg.PostgresError):
-        await database.execute(insert, uuid7(), pair, "{NULL,100}")

@@ -1,7 +1,8 @@
-"""Best prices by looking at every combination: no bounds, no components, no shared code with the search but the terms' classes.
+"""Best prices by looking at every combination: no bounds, no components, no shared code with the search but the terms'
+classes.
 
-A combination is written the other way round: not how many units a promotion uses, but for every group and every line what each of
-its units is used by. That is checked against the rules one promotion at a time.
+A combination is written the other way round: not how many units a promotion uses, but for every group and every line
+what each of its units is used by. That is checked against the rules one promotion at a time.
 """
 
 import itertools
@@ -108,8 +109,8 @@ def _legal(promotion: Promotion, lines: Sequence[Line], used: Sequence[int]) -> 
         limited = terms.max_applications == 0 or max(times) <= terms.max_applications
         return saves and limited and len(times) == 1 and len(chosen) == len(terms.product_ids)
     assert isinstance(terms, BuyGetFree)
-    times, rest = divmod(sum(used), terms.buy + terms.free)
-    return rest == 0 and (terms.max_applications == 0 or times <= terms.max_applications)
+    runs, rest = divmod(sum(used), terms.buy + terms.free)
+    return rest == 0 and (terms.max_applications == 0 or runs <= terms.max_applications)
 
 
 def _with_percent(line: Line, used: Counter[str], group: Sequence[Promotion]) -> Counter[str]:
@@ -165,7 +166,9 @@ def _lay(prices: list[int], group: list[tuple[int, str]], credit: Counter[str]) 
     return after
 
 
-def _benefit(promotion: Promotion, lines: Sequence[Line], used: Sequence[int]) -> tuple[int, list[list[int]], list[int]]:
+def _benefit(
+    promotion: Promotion, lines: Sequence[Line], used: Sequence[int]
+) -> tuple[int, list[list[int]], list[int]]:
     """Applications, the benefits of the units used on each line, the amounts off whole lines."""
     terms = promotion.terms
     nothing = [0] * len(lines)
@@ -201,7 +204,9 @@ def _decisions(
     lines: Sequence[Line], by_id: dict[str, Promotion], plans: Sequence[_Plan], times: dict[str, int]
 ) -> tuple[int, ...]:
     fixed = [times.get(each, 0) for each in sorted(by_id) if isinstance(by_id[each].terms, Threshold | Bundle)]
-    runs = sorted((p for p in by_id.values() if isinstance(p.terms, BuyGetFree)), key=lambda p: (_group(p), p.promotion_id))
+    runs = sorted(
+        (p for p in by_id.values() if isinstance(p.terms, BuyGetFree)), key=lambda p: (_group(p), p.promotion_id)
+    )
     units = [
         sum(plan[index][run.promotion_id] for plan in plans if run.promotion_id in plan[index])
         for index in range(len(lines))

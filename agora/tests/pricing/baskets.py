@@ -1,7 +1,7 @@
 """Small random baskets, each from its seed alone.
 
-Most are *contested*: several promotions of one group want the same units and save about as much, which is where taking the best one
-first goes wrong. Some have round prices, where different combinations often cost the same.
+Most are *contested*: several promotions of one group want the same units and save about as much, which is where taking
+the best one first goes wrong. Some have round prices, where different combinations often cost the same.
 """
 
 import random
@@ -55,13 +55,11 @@ def basket(seed: int, *, most_lines: int = 4, most_units: int = 7, most_promotio
     ]
     rng.shuffle(promotions)
     codes = frozenset(code for code in ("SPRING", "AUTUMN") if rng.random() < 0.7)
-    budget = rng.randint(1, 8) if rng.random() < 0.08 else 0
+    budget = rng.randint(1, 20) if rng.random() < 0.08 else 0
     return Basket(tuple(lines), tuple(promotions), codes, budget)
 
 
-def _terms(
-    rng: random.Random, lines: list[Line], *, contested: bool
-) -> PercentOff | BuyGetFree | Bundle | Threshold:
+def _terms(rng: random.Random, lines: list[Line], *, contested: bool) -> PercentOff | BuyGetFree | Bundle | Threshold:
     kind = rng.choice(("run", "run", "bundle", "bundle", "bundle", "percent", "threshold")[: 5 if contested else None])
     if kind == "percent":
         return PercentOff(_products(rng, lines), rng.choice((500, 1000, 2500, 3333, 5000, 10_000)))

@@ -39,7 +39,7 @@ def test_the_search_finds_what_looking_at_every_combination_finds(capsys: pytest
                 expected.applied
             ), seed
         else:
-            assert price.steps == each.step_budget
+            assert price.steps <= each.step_budget
             assert {key: (value.applications, value.discount) for key, value in price.applied.items()} in (
                 [other.applied for other in found]
             ), seed

@@ -70,9 +70,7 @@ async def test_a_cancelled_order_is_taken_back_once(
     await place(20_000, film=1)
     placed = await place(80_000, film=3, other=2)
     assert (await inputs(promotions))[0] == pb.TIER_GOLD
-    cancelled = OrderCancelled(
-        order_id=placed.order_id, user_id=ALICE, lines=placed.lines, total=placed.total
-    )
+    cancelled = OrderCancelled(order_id=placed.order_id, user_id=ALICE, lines=placed.lines, total=placed.total)
 
     await announce(app, cancelled)
     await announce(app, cancelled)
@@ -113,7 +111,7 @@ async def test_demand_falls_below_the_ordinary_and_returns_to_it_as_the_days_go_
         clock.advance(timedelta(days=days).total_seconds())
         seen.append((await inputs(promotions))[1][FILM])
 
-    # The last day of the week, then 10000 x 4 x 10 / 80 held at the lowest for the rest of the four weeks, then nothing.
+    # The last day of the week, then 10000 x 4 x 10 / 80 held at the lowest for the rest of the four weeks.
     assert seen == [15_000, 8_000, 8_000, 10_000]
 
 

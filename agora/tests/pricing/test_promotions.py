@@ -55,9 +55,7 @@ async def in_force(promotions: PromotionsServiceClient, *codes: str, user: str =
         pb.Promotion(
             threshold=pb.Threshold(products=pb.ProductSet(), minimum_minor_units=5000, amount_minor_units=500)
         ),
-        pb.Promotion(
-            threshold=pb.Threshold(products=pb.ProductSet(), minimum_minor_units=5000, basis_points=500)
-        ),
+        pb.Promotion(threshold=pb.Threshold(products=pb.ProductSet(), minimum_minor_units=5000, basis_points=500)),
     ],
 )
 async def test_a_promotion_of_each_kind_is_read_back_as_it_was_created(
@@ -229,9 +227,7 @@ async def test_orders_that_name_the_same_coupons_in_different_order_do_not_wait_
     await create(promotions, record("a", coupon="A"))
     await create(promotions, record("b", coupon="B"))
 
-    await asyncio.gather(
-        *(redeem(promotions, f"order-{n}", *(("A", "B") if n % 2 else ("B", "A"))) for n in range(20))
-    )
+    await asyncio.gather(*(redeem(promotions, f"order-{n}", *(("A", "B") if n % 2 else ("B", "A"))) for n in range(20)))
     await asyncio.gather(
         *(promotions.release_coupons(pb.ReleaseCouponsRequest(key=f"order-{n}")) for n in range(10)),
         *(redeem(promotions, f"later-{n}", "B", "A") for n in range(10)),

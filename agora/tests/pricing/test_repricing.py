@@ -66,7 +66,15 @@ def test_the_order_of_days_does_not_matter_for_the_price(days: list[tuple[int, i
 
 @pytest.mark.parametrize(
     ("recent", "usual", "demand"),
-    [(0, 0, 10_000), (1, 1, 10_732), (10, 40, 10_000), (0, 40, 8_000), (40, 40, 15_000), (5, 5, 13_333), (12, 40, 11_000)],
+    [
+        (0, 0, 10_000),
+        (1, 1, 10_732),
+        (10, 40, 10_000),
+        (0, 40, 8_000),
+        (40, 40, 15_000),
+        (5, 5, 13_333),
+        (12, 40, 11_000),
+    ],
 )
 def test_demand_is_the_recent_week_against_the_usual_one(recent: int, usual: int, demand: int) -> None:
     # 10000 x 4 x (recent + 10) / (usual + 40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tricorn.cli.application import manifest
+from tricorn.cli.application import database, home_of, manifest, split_home
 
 
 def app(words: list[str]) -> int:
@@ -24,4 +24,8 @@ def app(words: list[str]) -> int:
             f"{application.name} has no command {name!r}", f"it has: {', '.join(application.commands)}", USAGE
         )
     application.activate()
-    return invoke(resolve(application.commands[name]), f"{door()} app {name}", rest)
+    target, program = resolve(application.commands[name]), f"{door()} app {name}"
+    if not rest or "--help" in rest:
+        return invoke(target, program, rest or ["--help"])
+    with database(home_of(split_home(rest)[1]), application):
+        return invoke(target, program, rest)

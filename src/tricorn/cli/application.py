@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tricorn.supervise.errors import SuperviseError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tricorn.host.manifest import Manifest
     from tricorn.supervise.home import Home
 
@@ -45,3 +50,50 @@ def home_of(given: Path | None) -> Home:
     from tricorn.supervise.home import Home
 
     return Home(given if given is not None else folder() / ".tricorn")
+
+
+def split_home(words: list[str]) -> tuple[list[str], Path | None]:
+    """Words without `--home DIR`, and the home that they, or else TRICORN_HOME, name."""
+    rest: list[str] = []
+    named = os.environ.get("TRICORN_HOME")
+    following = iter(words)
+    for word in following:
+        if word == "--home":
+            named = next(following, None)
+        elif word.startswith("--home="):
+            named = word.removeprefix("--home=")
+        else:
+            rest.append(word)
+    return rest, Path(named) if named else None
+
+
+@contextmanager
+def database(home: Home, application: Manifest) -> Iterator[str]:
+    """The URL of the application's database, in DATABASE_URL too, as long as the block lasts.
+
+    That is the one DATABASE_URL names already, else that of the application which runs in `home`, else that of the
+    home's embedded server, which is started for the block.
+
+    Raises:
+        SuperviseError: there is no data in `home` yet.
+        DataError: the server cannot be started.
+    """
+    given = os.environ.get("DATABASE_URL") or (home.read_state() or {}).get("databaseUrl")
+    if given:
+        os.environ["DATABASE_URL"] = given
+        yield given
+        return
+    from tricorn.data import EmbeddedPostgres
+
+    if not (home.path / "postgres").exists():
+        raise SuperviseError(
+            f"there is no database in {home.path} yet", remedy="start the application once, or set --home"
+        )
+    server = EmbeddedPostgres(home.path / "postgres")
+    server.start()
+    try:
+        os.environ["DATABASE_URL"] = url = server.admin_url(application.name)
+        yield url
+    finally:
+        del os.environ["DATABASE_URL"]
+        server.stop()

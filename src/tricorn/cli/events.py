@@ -1,11 +1,12 @@
-"""`tricorn events`."""
+"""`tricorn events`: the commands of the events room, on the databases of the application that is here."""
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tricorn.cli.application import home_of, manifest
+from tricorn.cli.application import database, home_of, manifest, split_home
 from tricorn.events.cli import Access, make_app
 
 if TYPE_CHECKING:
@@ -13,25 +14,36 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def _open(with_handlers: bool) -> AsyncIterator[Access]:
-    """The database of what runs in the default home (TRICORN_HOME), or the one that DATABASE_URL names."""
-    from tricorn.host import Process, Settings
+async def _open(wired: bool) -> AsyncIterator[Access]:
+    """The databases of all contexts with their runtime roles; `wired`: with what the contexts subscribe to, too."""
+    from tricorn.host.process import Process
+    from tricorn.host.settings import Settings
     from tricorn.supervise.serving import database_factory
 
     application = manifest()
+    home = home_of(split_home([])[1])
     application.activate()
-    settings, home = Settings(), home_of(None).path
-    contexts = [name for name, context in application.contexts.items() if context.database]
-    make = database_factory(application, home, settings, contexts)
-    async with AsyncExitStack() as opened:
-        if with_handlers:
-            process = Process(application, "events", list(application.contexts), make, home, settings=settings)
+    with database(home, application):
+        settings = Settings()
+        contexts = [name for name, context in application.contexts.items() if context.database]
+        make = database_factory(application, home.path, settings, contexts)
+        if wired:
+            process = Process(application, "events", list(application.contexts), make, home.path, settings=settings)
             databases, subscriptions = process.databases, process.subscriptions
         else:
             databases, subscriptions = {name: make(name) for name in contexts}, {}
-        for database in databases.values():
-            await opened.enter_async_context(database)
-        yield Access(databases, subscriptions)
+        async with AsyncExitStack() as stack:
+            for opened in databases.values():
+                await opened.open()
+                stack.push_async_callback(opened.close)
+            yield Access(databases, subscriptions)
 
 
-app = make_app(_open)
+def app(words: list[str]) -> int:
+    """Run `tricorn events ...`; --home may stand anywhere."""
+    from tricorn.cli.main import door, invoke
+
+    rest, home = split_home(words)
+    if home is not None:
+        os.environ["TRICORN_HOME"] = str(home)
+    return invoke(make_app(_open), f"{door()} events", rest)

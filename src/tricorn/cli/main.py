@@ -27,7 +27,7 @@ Tricorn grows one Python backend into Go and Rust, one proven step at a time.
 """
 
 _FOOT = """
-  --app DIR       the application's folder (default: where tricorn.toml is: here, or one folder below)
+  --app DIR       the application's folder (default: where tricorn.toml is, here or a folder below)
   --version       what this is
 
 `{door} COMMAND --help` explains a command. State lies in .tricorn/ (or --home DIR).
@@ -66,7 +66,7 @@ def run(name: str, command: Command, words: list[str]) -> int:
     module, _, attribute = command.target.partition(":")
     try:
         target = getattr(importlib.import_module(module), attribute)
-        if name == "app":
+        if command.raw:
             return int(target(words))
         return invoke(target, f"{door()} {name}", words)
     except KeyboardInterrupt:
@@ -80,8 +80,8 @@ def run(name: str, command: Command, words: list[str]) -> int:
         if error.name is None or error.name.startswith(("tricorn.", "agora")):
             raise
         return complain(
-            f"{name} needs the package {error.name!r}, which is not installed",
-            "run it through ./tricorn, which installs what is missing, or: pip install -r requirements-dev.txt",
+            f"{name} needs the module {error.name!r}, which is not there",
+            f"run it through ./tricorn, which installs packages; `{door()} gen` makes what comes from contracts",
             MISSING,
         )
     except Exception as error:
@@ -108,7 +108,8 @@ def invoke(target: Any, program: str, words: list[str]) -> int:
     except typer.Abort:
         return INTERRUPTED
     except usage_error as error:
-        return complain(error.format_message(), f"`{program} --help` explains it", USAGE)
+        # Without a message it is a group that was called without a command, and has shown its help.
+        return complain(error.format_message(), f"`{program} --help` explains it", USAGE) if str(error) else USAGE
     return result if isinstance(result, int) else 0
 
 

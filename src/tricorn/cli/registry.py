@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Command:
-    """`target` is `module:attribute`, a Typer application or a function; imported when the command runs.
+    """A command of the command line.
 
     Args:
+        target: `module:attribute`, a Typer application or a function with typed options; imported when it runs.
         help: what it does, in a few words.
         usage: its arguments, as the first screen shows them.
         group: the heading it stands under; empty: left out of the first screen.
+        raw: the target takes the words after the command as a list, and gives the exit status.
     """
 
     target: str
     help: str
     usage: str = ""
     group: str = ""
+    raw: bool = False
 
 
 RUN, CHECK, LOOK, MAKE = "Run it", "Check it", "Look inside", "Build on it"
@@ -34,8 +37,8 @@ COMMANDS: dict[str, Command] = {
     "conformance": Command("tricorn.conformance.cli:app", "play every contract's cases", "[CONTEXT...]", CHECK),
     "bench": Command("tricorn.cli.bench:app", "measure; nothing is judged", "[NAME...] [--json FILE]", CHECK),
     "db": Command("tricorn.cli.db:app", "migrate, look into or reset the database", "migrate|status|psql|reset", LOOK),
-    "events": Command("tricorn.events.cli:app", "the events' backlog, dead letters, redrive", "...", LOOK),
-    "app": Command("tricorn.cli.app:app", "commands of the application itself", "NAME ...", LOOK),
+    "events": Command("tricorn.cli.events:app", "the events' backlog, dead letters, log", "status|...", LOOK, raw=True),
+    "app": Command("tricorn.cli.app:app", "commands of the application itself", "NAME ...", LOOK, raw=True),
     "gen": Command("tricorn.cli.gen:app", "make code and documents from the contracts", "", MAKE),
     "prepare": Command("tricorn.cli.prepare:app", "migrate and fill the database, as `up` does before it starts"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from typing import Annotated
@@ -41,6 +40,8 @@ def serve(
         raise SuperviseError(
             f"there is no process {process!r}", remedy=f"choose one of: {', '.join(application.processes)}"
         )
+    import uvloop
+
     from tricorn import telemetry
     from tricorn.host.settings import Settings
     from tricorn.supervise.serving import serve as run
@@ -63,7 +64,7 @@ def serve(
     there = home_of(home)
     there.make()
     listener = _public_socket(public, public_fd)
-    asyncio.run(
+    uvloop.run(
         run(
             application,
             process,

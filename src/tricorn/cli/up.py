@@ -100,7 +100,8 @@ def make_plan(manifest: Manifest, home: Home, *, shape: str, host: str, port: in
         prepare=ProcessPlan("prepare", (*base, "prepare", "--home", str(home.path), *flags)),
         store=None if url else server_for(None, state_dir=home.path),
         database=manifest.name,
-        ready_paths=("/health/ready", *([manifest.demo.ready] if manifest.demo and demo else [])),
+        ready_paths=("/health/ready", *([manifest.demo.ready] if manifest.demo and demo and _development() else [])),
+        note=manifest.demo.note if manifest.demo and demo and _development() else "",
         services=tuple(
             {"name": short_name(contract), "contract": contract, "implementation": "python", "process": process}
             for process in names
@@ -108,6 +109,10 @@ def make_plan(manifest: Manifest, home: Home, *, shape: str, host: str, port: in
             for contract in manifest.contexts[context].contracts
         ),
     )
+
+
+def _development() -> bool:
+    return os.environ.get("TRICORN_ENVIRONMENT", "development") == "development"
 
 
 def short_name(contract: str) -> str:

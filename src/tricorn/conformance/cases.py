@@ -1,9 +1,11 @@
 """Cases: the behaviour of a contract, written as files.
 
-A file is JSON: ``{"contract": "package.Service", "contexts": [...], "cases": [...]}``. A case has a ``name`` (a sentence), the ``method``, ``why``
-(what it shows and how the expected value was found), ``state`` (rows by ``schema.table``; a value ``{"sql": "..."}`` is computed by the database),
-``caller`` (``user_id``, ``roles``), ``request``, and either ``response`` or ``error`` (``reason`` and, for broken rules, ``violations``: their fields).
-``contexts`` names those that must run besides the contract's own and those whose state is given.
+A file is JSON: ``{"contract": "package.Service", "contexts": [...], "cases": [...]}``. A case has a ``name`` (a
+sentence), the ``method``, ``why`` (what it shows and how the expected value was found), ``state`` (rows by
+``schema.table``; a value ``{"sql": "..."}`` is computed by the database), ``caller`` (``user_id``, ``roles``),
+``request``, and either ``response`` or ``error`` (``reason`` and, for broken rules, ``violations``: their fields).
+``ignore`` names fields of the answer that the case cannot know: a new id, a clock's reading. ``contexts`` names those
+that must run besides the contract's own and those whose state is given.
 """
 
 import json
@@ -51,6 +53,7 @@ class _Case(_Part):
     request: dict[str, Any]
     response: dict[str, Any] | list[dict[str, Any]] | None = None
     error: _Error | None = None
+    ignore: list[str] = []
 
     @model_validator(mode="after")
     def _one_outcome(self) -> "_Case":
@@ -89,6 +92,7 @@ class Case:
     request: Message
     responses: tuple[Message, ...]
     error: ExpectedError | None
+    ignore: tuple[str, ...] = ()
 
 
 def load_cases(manifest: Manifest, folder: Path, only: Sequence[str] = ()) -> list[Case]:
@@ -121,7 +125,9 @@ def _read(manifest: Manifest, folder: Path, path: Path, only: Sequence[str]) -> 
             raise CaseError(message)
         policy = policies[case.method]
         schemas = {table.partition(".")[0] for table in case.state} & set(manifest.contexts)
-        answers = case.response if isinstance(case.response, list) else [case.response] if case.response is not None else []
+        answers = (
+            case.response if isinstance(case.response, list) else [case.response] if case.response is not None else []
+        )
         yield Case(
             id=where,
             name=case.name,
@@ -135,6 +141,7 @@ def _read(manifest: Manifest, folder: Path, path: Path, only: Sequence[str]) -> 
             error=None
             if case.error is None
             else ExpectedError(case.error.reason, tuple(case.error.violations), case.error.metadata),
+            ignore=tuple(case.ignore),
         )
 
 

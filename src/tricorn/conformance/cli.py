@@ -18,6 +18,7 @@ from tricorn.conformance.gaps import Gap, load_gaps
 from tricorn.conformance.runner import AtAddress, InProcess, Outcome, OverSocket, Target, play, unreached
 from tricorn.data import EmbeddedPostgres
 from tricorn.host import Manifest, find_manifest, load_manifest
+from tricorn.telemetry import configure_logging
 
 app = typer.Typer(add_completion=False)
 _FOLDER = "conformance"
@@ -27,7 +28,10 @@ _FOLDER = "conformance"
 def conformance(
     contexts: Annotated[list[str] | None, typer.Argument(help="Contexts or contracts; all by default.")] = None,
     against: Annotated[
-        str, typer.Option(help="python (in this process), python-grpc (behind a socket), or a gRPC address (cases without state).")
+        str,
+        typer.Option(
+            help="python (in this process), python-grpc (behind a socket), or a gRPC address (cases without state)."
+        ),
     ] = "python",
     application: Annotated[Path, typer.Option("--app", help="The application's folder.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
@@ -37,6 +41,7 @@ def conformance(
     Exit status: 0 when every case is as expected, 1 when one is not, 2 when a case file is wrong.
     """
     console = Console(stderr=as_json)
+    configure_logging("conformance", level="critical")  # what a case provokes is in its outcome
     try:
         manifest = load_manifest(find_manifest(application.resolve()))
         manifest.activate()
@@ -82,8 +87,13 @@ async def _play_each(cases: Sequence[Case], gaps: Sequence[Gap], target: Target,
     return outcomes
 
 
-def _print(
-    console: Console, manifest: Manifest, cases: Sequence[Case], outcomes: Sequence[Outcome], stale: Sequence[Gap], against: str
+def _print(  # noqa: PLR0917
+    console: Console,
+    manifest: Manifest,
+    cases: Sequence[Case],
+    outcomes: Sequence[Outcome],
+    stale: Sequence[Gap],
+    against: str,
 ) -> None:
     totals = Counter(outcome.case.policy.service for outcome in outcomes)
     good = Counter(outcome.case.policy.service for outcome in outcomes if outcome.passed)

@@ -132,11 +132,13 @@ async def _findings(case: Case, wire: Wire) -> list[str]:
     except Refusal as refusal:
         return _compare_refusal(case, refusal)
     if case.error is not None:
-        return [f"expected {case.error.reason}, got the answer {_text(answers[0]) if answers else 'of an empty stream'}"]
+        return [
+            f"expected {case.error.reason}, got the answer {_text(answers[0]) if answers else 'of an empty stream'}"
+        ]
     if len(answers) != len(case.responses):
         return [f"expected {len(case.responses)} answers, got {len(answers)}"]
     found = [difference for pair in zip(case.responses, answers, strict=True) for difference in differences(*pair)]
-    return [str(difference) for difference in found]
+    return [str(difference) for difference in found if difference.path.partition(".")[0] not in case.ignore]
 
 
 async def _ask(case: Case, wire: Wire) -> list[Message]:
@@ -158,7 +160,9 @@ def _compare_refusal(case: Case, refusal: Refusal) -> list[str]:
         findings.append(f"expected {case.error.reason}, got {refusal}")
     fields = tuple(sorted({violation.field for violation in refusal.violations}))
     if case.error.violations and fields != tuple(sorted(set(case.error.violations))):
-        findings.append(f"expected broken rules of {', '.join(case.error.violations)}, got {', '.join(fields) or 'none'}")
+        findings.append(
+            f"expected broken rules of {', '.join(case.error.violations)}, got {', '.join(fields) or 'none'}"
+        )
     for key, value in case.error.metadata.items():
         if refusal.metadata.get(key) != value:
             findings.append(f"expected metadata {key}={value}, got {refusal.metadata.get(key)}")
@@ -172,7 +176,9 @@ async def load_state(admin: Database, state: dict[str, list[dict[str, Any]]]) ->
         await connection.execute("SET LOCAL session_replication_role = replica")
         for table, rows in state.items():
             for row in rows:
-                computed = {name: value["sql"] for name, value in row.items() if isinstance(value, dict) and "sql" in value}
+                computed = {
+                    name: value["sql"] for name, value in row.items() if isinstance(value, dict) and "sql" in value
+                }
                 given = {name: value for name, value in row.items() if name not in computed}
                 columns = ", ".join(f'"{name}"' for name in (*given, *computed))
                 values = ", ".join([*(f'r."{name}"' for name in given), *computed.values()])
@@ -185,9 +191,13 @@ async def load_state(admin: Database, state: dict[str, list[dict[str, Any]]]) ->
 def unreached(cases: Sequence[Case], services: Iterable[str]) -> list[str]:
     """The methods of some contracts that no case reaches."""
     reached = {case.policy.full_name for case in cases}
-    return [policy.full_name for service in services for policy in service_policies(service) if policy.full_name not in reached]
+    return [
+        policy.full_name
+        for service in services
+        for policy in service_policies(service)
+        if policy.full_name not in reached
+    ]
 
 
 def _text(message: Message) -> str:
     return json_format.MessageToJson(message, indent=None)
-

@@ -71,7 +71,9 @@ def generate(source: Source) -> list[Path]:
         CodegenError: The output is not the package of the generated code itself, so that removing would hit other files.
     """
     if source.output.name != source.python_package:
-        message = f"{source.output} holds hand-written code too: generated code goes into a folder {source.python_package!r}"
+        message = (
+            f"{source.output} holds hand-written code too: generated code goes into a folder {source.python_package!r}"
+        )
         raise CodegenError(message)
     changed = []
     made = _render(source)
@@ -112,7 +114,11 @@ def _protoc(source: Source, *arguments: str, files: list[str] | None = None) -> 
     if plugin:
         command.append(f"--plugin=protoc-gen-mypy={plugin}")
     done = subprocess.run(  # noqa: S603 - our own compiler on our own files
-        [*command, *arguments, *(files or proto_files(source))], capture_output=True, text=True, check=False, timeout=120
+        [*command, *arguments, *(files or proto_files(source))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     if done.returncode:
         raise CodegenError(done.stderr.strip() or done.stdout.strip())
@@ -161,9 +167,7 @@ def _move_imports(source: Source, text: str) -> str:
     text = re.sub(r"\bfrom buf\.validate import validate_pb2", "from tricorn.v1 import validate_pb2", text)
     if source.package == source.python_package:
         return text
-    return re.sub(
-        rf"\b(from|import) {re.escape(source.package)}\.", rf"\1 {source.python_package}.", text
-    )
+    return re.sub(rf"\b(from|import) {re.escape(source.package)}\.", rf"\1 {source.python_package}.", text)
 
 
 def _reasons(files: list[descriptor_pb2.FileDescriptorProto]) -> str:
@@ -221,7 +225,9 @@ def _services(source: Source, file: descriptor_pb2.FileDescriptorProto) -> str:
         ]
         body.append(_client(service.name, full, methods))
         body.append(_base(service.name, full, methods))
-    imports = "".join(f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]}\n" for module in sorted(modules))
+    imports = "".join(
+        f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]}\n" for module in sorted(modules)
+    )
     prelude = "import abc\nfrom collections.abc import AsyncIterator\n\n"
     return _HEADER + prelude + imports + "from tricorn.wire.call import Call, Caller\n" + "".join(body)
 
@@ -240,8 +246,12 @@ def _client(name: str, full: str, methods: _Methods) -> str:
             lines.append(f"\n    def {python_name}(self, request: {request}) -> AsyncIterator[{response}]:\n")
             lines.append(f'        return self._caller.stream("{path}", request)  # type: ignore[return-value]\n')
         else:
-            lines.append(f"\n    async def {python_name}(self, request: {request}, *, deadline: float | None = None) -> {response}:\n")
-            lines.append(f'        return await self._caller.call("{path}", request, deadline)  # type: ignore[return-value]\n')
+            lines.append(
+                f"\n    async def {python_name}(self, request: {request}, *, deadline: float | None = None) -> {response}:\n"
+            )
+            lines.append(
+                f'        return await self._caller.call("{path}", request, deadline)  # type: ignore[return-value]\n'
+            )
     return "".join(lines)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tricorn.v1 import options_pb2
@@ -45,9 +44,7 @@ def _messages(path: str, expected: Message, actual: Message) -> Iterator[Differe
             yield from _values(where, field, getattr(expected, field.name), getattr(actual, field.name), compare)
 
 
-def _repeated(
-    where: str, field: FieldDescriptor, expected: Any, actual: Any, compare: options_pb2.Compare
-) -> Iterator[Difference]:
+def _repeated(where: str, field: Any, expected: Any, actual: Any, compare: options_pb2.Compare) -> Iterator[Difference]:
     entry = field.message_type
     if entry is not None and entry.GetOptions().map_entry:
         value = entry.fields_by_name["value"]
@@ -74,9 +71,7 @@ def _repeated(
         yield from _values(f"{where}[{index}]", field, one, other, compare)
 
 
-def _values(
-    where: str, field: FieldDescriptor, expected: Any, actual: Any, compare: options_pb2.Compare
-) -> Iterator[Difference]:
+def _values(where: str, field: Any, expected: Any, actual: Any, compare: options_pb2.Compare) -> Iterator[Difference]:
     if field.message_type is not None:
         yield from _messages(where, expected, actual)
     elif isinstance(expected, float):
@@ -104,16 +99,16 @@ def _ordered(value: float) -> int:
     return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
 
 
-def _compare(field: FieldDescriptor) -> options_pb2.Compare:
+def _compare(field: Any) -> options_pb2.Compare:
     options = field.GetOptions()
     return options.Extensions[options_pb2.field].compare if options.HasExtension(options_pb2.field) else _EXACT
 
 
-def _shown(message: Message, field: FieldDescriptor) -> str:
+def _shown(message: Message, field: Any) -> str:
     return _named(field, getattr(message, field.name)) if message.HasField(field.name) else "absent"
 
 
-def _named(field: FieldDescriptor, value: Any) -> str:
+def _named(field: Any, value: Any) -> str:
     if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         return known.name if known else str(value)

@@ -44,5 +44,7 @@ def decode_page_token(token: str, fingerprint: bytes) -> Position | None:
         raw = b""
     usable = isinstance(position, list) and all(type(part) in {str, int} for part in position)
     if not usable or raw[:_FINGERPRINT_BYTES] != fingerprint[:_FINGERPRINT_BYTES]:
-        raise Refusal(PlatformReason.PAGE_TOKEN_INVALID, "page_token was not given out for this query; begin without one")
+        raise Refusal(
+            PlatformReason.PAGE_TOKEN_INVALID, "page_token was not given out for this query; begin without one"
+        )
     return list(position)

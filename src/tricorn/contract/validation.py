@@ -21,7 +21,9 @@ def validate(message: Message) -> None:
         first = violations[0]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         raise Refusal(
-            PlatformReason.INVALID_ARGUMENT, f"{first.field or 'the request'}: {first.message}{more}", violations=violations
+            PlatformReason.INVALID_ARGUMENT,
+            f"{first.field or 'the request'}: {first.message}{more}",
+            violations=violations,
         )
 
 

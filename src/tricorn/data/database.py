@@ -16,7 +16,7 @@ Record: TypeAlias = asyncpg.Record
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 
 DEFAULT_SIZE = 10
-DEFAULT_ACQUIRE_SECONDS = 1.0
+DEFAULT_ACQUIRE_SECONDS = 2.0
 _BEGIN = {
     "read committed": "begin",
     "repeatable read": "begin isolation level repeatable read",
@@ -157,13 +157,22 @@ class Database:
         return result
 
     @asynccontextmanager
-    async def transaction(self, *, isolation: Isolation = "read committed") -> AsyncIterator[Connection]:
+    async def transaction(
+        self, *, isolation: Isolation = "read committed", statement_seconds: int | None = None
+    ) -> AsyncIterator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises or is cancelled.
+
+        Args:
+            isolation: as in SQL.
+            statement_seconds: how long a statement may run, instead of the role's limit: for jobs, never for requests.
 
         Raises:
             Refusal: ABORTED when it lost against a concurrent one; see `retry_aborted`.
         """
-        raw = await self._begin(_BEGIN[isolation])
+        begin = _BEGIN[isolation]
+        if statement_seconds is not None:
+            begin += f"; set local statement_timeout = '{statement_seconds:d}s'"
+        raw = await self._begin(begin)
         clean = False
         try:
             try:

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import asyncpg
-import structlog
 
 from tricorn.contract import PlatformReason, Refusal
+from tricorn.telemetry import get_logger
 
 _T = TypeVar("_T")
-_logger = structlog.get_logger("tricorn.data")
+_log = get_logger("tricorn.data")
 
 _RETRY_SECONDS = 0.2
 _BY_STATE = {
@@ -40,8 +40,8 @@ def refusal_for(error: BaseException) -> Refusal | None:
 
     Violated constraints, wrong SQL and missing permissions are the repository's to handle, and stay as they are.
     """
-    if isinstance(error, asyncpg.PostgresError):
-        state = error.sqlstate or ""
+    state = getattr(error, "sqlstate", None)  # psycopg's errors have it as asyncpg's do
+    if isinstance(state, str):
         reason = _BY_STATE.get(state) or (PlatformReason.UNAVAILABLE if state.startswith("08") else None)
     elif isinstance(error, asyncpg.InterfaceError):
         reason = PlatformReason.UNAVAILABLE if "closed" in str(error) else None
@@ -51,7 +51,7 @@ def refusal_for(error: BaseException) -> Refusal | None:
         reason = PlatformReason.UNAVAILABLE
     if reason is None:
         return None
-    _logger.warning("data.failure", reason=str(reason), error=f"{type(error).__name__}: {error}")
+    _log.warning("the database failed a call", reason=str(reason), error=f"{type(error).__name__}: {error}")
     retry_after = None if reason is PlatformReason.DEADLINE_EXCEEDED else _RETRY_SECONDS
     return Refusal(reason, _DETAILS[reason], retry_after=retry_after)
 

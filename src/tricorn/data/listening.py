@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
-import structlog
 
-_logger = structlog.get_logger("tricorn.data")
+from tricorn.telemetry import get_logger
+
+_log = get_logger("tricorn.data")
 
 _CONNECT_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -84,5 +85,5 @@ class Listener:
         for callback in list(self._callbacks.get(channel, ())):
             try:
                 callback(payload)
-            except Exception:
-                _logger.exception("data.listener_failed", channel=channel)
+            except Exception:  # noqa: BLE001 - one listener's defect is not the others'
+                _log.exception("a listener failed", channel=channel)

@@ -24,6 +24,7 @@ from tricorn.data.server import Server
 
 _LOCK = 0x7472_6963_6F72_6E01  # "tricorn", 1: one migrator on a database at a time
 _LOCK_SECONDS = 600
+_OLDEST_SERVER = 16  # who may create roles may also grant them
 _PLATFORM = "tricorn"
 _LAYOUT = 1  # raise it when roles, schemas or grants change in this package
 
@@ -93,6 +94,7 @@ async def migrate(server: Server, database: str, contexts: Sequence[ContextMigra
         await _lock(admin, database)
         if await _is_current(admin, job, fingerprint):
             return Migrated(up_to_date=True)
+        _refuse_old_server(admin.get_server_version().major)
         versions = await _versions(admin, job)
         _refuse_newer(job, versions)
         await ensure_roles(admin, job.names, job.context_names, server.password)
@@ -149,6 +151,15 @@ async def _versions(admin: Any, job: _Job) -> dict[tuple[str, str], str | None]:
             exists = await admin.fetchval("select to_regclass($1) is not null", name)
             found[schema, table] = await admin.fetchval(f"select max(version_num) from {name}") if exists else None
     return found
+
+
+def _refuse_old_server(major: int) -> None:
+    if major < _OLDEST_SERVER:
+        raise DataError(
+            f"the server is PostgreSQL {major}, and {_OLDEST_SERVER} is the oldest that will do",
+            where="the server that DATABASE_URL names",
+            remedy="use a newer server, or leave DATABASE_URL out to use the embedded one",
+        )
 
 
 def _refuse_newer(job: _Job, versions: Mapping[tuple[str, str], str | None]) -> None:

@@ -15,6 +15,8 @@ from tricorn.data.failures import refusal_for
 
 _CONNECT_PAUSE_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
+_IDLE_SECONDS = 60.0
+_STATEMENTS = 200
 
 
 class Pool:
@@ -32,7 +34,7 @@ class Pool:
         self._url = url
         self._acquire_seconds = acquire_seconds
         self._settings = settings
-        self._idle: list[Any] = []
+        self._idle: deque[tuple[Any, float]] = deque()  # with the time of its last use; the right end is used next
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._taken = 0
         self._closed = False
@@ -55,17 +57,19 @@ class Pool:
         """
         if self._taken < self.size and not self._waiting and not self._closed:
             self._taken += 1
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.is_closed():
-                    return connection
-            return await self._open(self._acquire_seconds)
+            return self._pop_idle() or await self._open(self._acquire_seconds)
         return await self._acquire_in_turn()
 
     def release(self, connection: Any, *, clean: bool) -> None:
-        """Give a connection back; one that is not `clean` is closed, which also cancels what still runs on it."""
+        """Give a connection back; one that is not `clean` is closed, which also cancels what still runs on it.
+
+        Those that nobody has needed for a minute are closed on the way, one at a time.
+        """
         if clean and not self._closed and not connection.is_closed():
-            self._idle.append(connection)
+            now = asyncio.get_running_loop().time()
+            self._idle.append((connection, now))
+            if self._idle[0][1] < now - _IDLE_SECONDS:
+                self._discard(self._idle.popleft()[0], in_use=False)
             self._give_place()
         else:
             self._discard(connection, in_use=True)
@@ -74,7 +78,7 @@ class Pool:
         """Close what is idle; what is in use is closed when it is released. Waiting callers are refused."""
         self._closed = True
         while self._idle:
-            self._discard(self._idle.pop(), in_use=False)
+            self._discard(self._idle.pop()[0], in_use=False)
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_exception(asyncpg.InterfaceError("the pool is closed"))
@@ -102,11 +106,14 @@ class Pool:
             timer.cancel()
             with contextlib.suppress(ValueError):
                 self._waiting.remove(turn)
+        return self._pop_idle() or await self._open(max(0.0, deadline - loop.time()))
+
+    def _pop_idle(self) -> Any | None:
         while self._idle:
-            connection = self._idle.pop()
+            connection, _ = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await self._open(max(0.0, deadline - loop.time()))
+        return None
 
     def _give_place(self) -> None:
         """Hand this place to whoever waits longest, so that no newcomer overtakes."""
@@ -139,7 +146,13 @@ class Pool:
 
     async def connect(self, seconds: float) -> Any:
         """A connection outside the pool's count; the caller closes it."""
-        return await asyncpg.connect(self._url, timeout=seconds, server_settings=self._settings)
+        return await asyncpg.connect(
+            self._url,
+            timeout=seconds,
+            server_settings=self._settings,
+            statement_cache_size=_STATEMENTS,
+            max_cached_statement_lifetime=0,  # for as long as the connection lives
+        )
 
     def _discard(self, connection: Any, *, in_use: bool) -> None:
         """Close in the background; its place is free only afterwards: the server never sees more than `size`."""

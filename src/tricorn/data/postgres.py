@@ -17,7 +17,7 @@ from tricorn.data.account import Account, account_for
 from tricorn.data.binaries import programs
 from tricorn.data.cluster import SUPERUSER, ensure_cluster, explain_failure
 from tricorn.data.errors import DataError
-from tricorn.data.postmaster import Postmaster, find_postmaster
+from tricorn.data.postmaster import Postmaster, find_postmaster, pid_file_stamp
 from tricorn.data.sockets import socket_folder
 
 MAX_CONNECTIONS = 150
@@ -162,8 +162,9 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + self._start_seconds
         while True:
             offset = self._begin_log()
+            stale = pid_file_stamp(self.data_dir)
             process = self._spawn(account)
-            if self._became_ready(process, deadline):
+            if self._became_ready(process, deadline, stale):
                 self._process = process
                 return
             output = self._log_since(offset)
@@ -220,6 +221,7 @@ class EmbeddedPostgres:
             "full_page_writes": "on" if self._durable else "off",
             "wal_level": "minimal",
             "max_wal_senders": "0",
+            "max_logical_replication_workers": "0",
             "io_method": "sync",
             "max_wal_size": "512MB",
             "jit": "off",
@@ -246,10 +248,12 @@ class EmbeddedPostgres:
             log.seek(offset)
             return log.read().decode(errors="replace")
 
-    def _became_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
+    def _became_ready(self, process: subprocess.Popen[bytes], deadline: float, stale: int | None) -> bool:
+        """`stale` is the stamp of a pid file left by a crash: in a container the next server often has the same pid."""
         while process.poll() is None:
             found = find_postmaster(self.data_dir)
-            if found is not None and found.pid == process.pid and found.ready:
+            is_ours = found is not None and found.pid == process.pid and pid_file_stamp(self.data_dir) != stale
+            if found is not None and found.ready and is_ours:
                 return True
             if time.monotonic() > deadline:
                 Postmaster(process.pid, self.data_dir).stop(wait=lambda seconds: _ended(process, seconds))

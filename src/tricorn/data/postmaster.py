@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+_PID_FILE = "postmaster.pid"
 _STATUS_LINE = 7
 _POLL_SECONDS = 0.02
 
@@ -47,10 +48,18 @@ class Postmaster:
         return False
 
 
+def pid_file_stamp(data_dir: Path) -> int | None:
+    """When the file was last written (nanoseconds); none when there is none."""
+    try:
+        return (data_dir / _PID_FILE).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def find_postmaster(data_dir: Path) -> Postmaster | None:
     """The server that runs on `data_dir`, whoever started it; none when the file is missing or stale."""
     try:
-        lines = (data_dir / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (data_dir / _PID_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
         pid = int(lines[0])
     except (OSError, ValueError, IndexError):
         return None

@@ -67,7 +67,7 @@ async def ensure_roles(
     admin: Any, names: RoleNames, contexts: Sequence[str], password: Callable[[str], str | None]
 ) -> None:
     """Create or mend every role; several processes may do so at once, on different databases of one server."""
-    statements = [_create(names.readers, "nologin", None), "grant {readers} to current_user"]
+    statements = [_create(names.readers, "nologin", None)]
     for context in contexts:
         owner, runtime = names.owner(context), names.runtime(context)
         for role, settings in zip((owner, runtime), role_settings(context), strict=True):
@@ -76,12 +76,12 @@ async def ensure_roles(
                 f"alter role {quote(role)} set {name} = {_value(name, value)}" for name, value in settings.items()
             ]
         statements.append(f"grant {quote(owner)} to current_user")
-        statements.append(f"grant {{readers}} to {quote(runtime)}")
+        statements.append(f"grant {quote(names.readers)} to {quote(runtime)}")
     is_superuser = await admin.fetchval("select rolsuper from pg_roles where rolname = current_user")
     for statement in statements:
         if is_superuser and statement.endswith("to current_user"):
             continue
-        await _execute_alone(admin, statement.replace("{readers}", quote(names.readers)))
+        await _execute_alone(admin, statement)
 
 
 async def ensure_schemas(admin: Any, names: RoleNames, contexts: Sequence[str], extensions: Sequence[str]) -> None:

@@ -54,6 +54,14 @@ class ExternalServer:
                 where=f"{parts.scheme or 'no scheme'}://...",
                 remedy="write it as postgresql://user:password@host:5432/database",
             )
+        try:
+            _ = parts.port if "," not in parts.netloc else None
+        except ValueError:
+            raise DataError(
+                "DATABASE_URL cannot be read: what should be the port is not a number",
+                where=f"{parts.scheme}://...",
+                remedy="write special characters of the password as %2F, %23, %40, ...",
+            ) from None
         self._parts = parts
         self._state_dir = state_dir
         self._secret: bytes | None = None

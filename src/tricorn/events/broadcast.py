@@ -18,7 +18,7 @@ from tricorn.events.poke import channel_of
 from tricorn.telemetry import continue_trace, get_logger, span
 from tricorn.wire import call_scope
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.8
 GAP_SECONDS = 3.0
 LATE_SECONDS = 60.0
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
@@ -22,6 +22,7 @@ from tricorn.gateway.transcode.binding import Binding
 from tricorn.gateway.transcode.json_text import Malformed
 from tricorn.v1 import options_pb2
 from tricorn.wire import Identity, call_scope
+from tricorn.wire.call import NO_METADATA
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
@@ -30,6 +31,8 @@ _OK = 200
 _NO_CONTENT = 204
 _NOT_MODIFIED = 304
 _KEY_HEADER = b"idempotency-key"
+CLIENT_ADDRESS = "client-address"
+"""The name under which a call's metadata says from which address it came, where its answer is not shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,7 @@ class Endpoint:
         if identity is not None:
             who = f"u:{identity.user_id}"
         else:
-            forwarded = request.header(b"x-forwarded-for")
-            who = "a:" + limit_group(self._parts.addresses.client(request.peer, [forwarded] if forwarded else []))
+            who = "a:" + limit_group(self._client(request))
         verdict = await self._parts.limiter.take(f"{self.policy.rate}:{who}", self._rate)
         request.extra += _limit_headers(verdict)
         if not verdict.allowed:
@@ -181,16 +183,23 @@ class Endpoint:
                     ask = partial(self._ask, message, identity)
                     entry = await self._guarded(request, cache.fetch(key, policy.cache.ttl, user, ask))
             else:
-                entry = await self._guarded(request, self._ask(message, identity))
+                about = {CLIENT_ADDRESS: self._client(request)}
+                entry = await self._guarded(request, self._ask(message, identity, about))
         finally:
             if user is not None and not policy.safe:
                 cache.wrote(user)
             request.timings["call"] = time.perf_counter() - began
         return self._answer(request, entry, age)
 
-    async def _ask(self, message: Message, identity: Identity | None) -> Entry:
+    def _client(self, request: Request) -> str:
+        forwarded = request.header(b"x-forwarded-for")
+        return self._parts.addresses.client(request.peer, [forwarded] if forwarded else [])
+
+    async def _ask(
+        self, message: Message, identity: Identity | None, about: Mapping[str, str] = NO_METADATA
+    ) -> Entry:
         policy = self.policy
-        with call_scope(identity=identity, timeout=policy.deadline):
+        with call_scope(identity=identity, timeout=policy.deadline, metadata=about):
             answer = await self._parts.backend.invoke(policy, message)
         body, content_type = (b"", "") if policy.status == _NO_CONTENT else self.binding.answer(answer)
         field = policy.response_etag_field

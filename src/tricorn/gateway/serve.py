@@ -12,7 +12,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -107,7 +107,7 @@ class GatewayServer(uvicorn.Server):
         idle_time = self._idle_time() if callable(self._idle_time) else self._idle_time
         began = time.monotonic()
         self._gateway.drain()
-        self._stop_accepting()
+        await self._stop_accepting()
         # Answers under way hold the list itself, later ones get what the next tick makes of the configuration.
         self.config.encoded_headers.append(_CLOSE)
         self.server_state.default_headers.append(_CLOSE)
@@ -124,14 +124,19 @@ class GatewayServer(uvicorn.Server):
         for tunnel in list(self._tunnels):
             tunnel.close()
 
-    def _stop_accepting(self) -> None:
+    async def _stop_accepting(self) -> None:
+        """Leaves the socket to others. What was accepted until now is served.
+
+        The plain loop of 3.11 finishes accepting in tasks of their own, which fail, and leave their clients hanging, when
+        the server has been closed meanwhile: so they get a moment. uvloop has no such tasks.
+        """
         loop = asyncio.get_running_loop()
         for server in self.servers:
             for listener in server.sockets or ():
-                # The plain loop of 3.11 would leave connections hanging that it accepts in this very turn; uvloop
-                # refuses, and has no need.
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(RuntimeError):
                     loop.remove_reader(listener.fileno())
+        await asyncio.sleep(_POLL)
+        for server in self.servers:
             server.close()
 
 

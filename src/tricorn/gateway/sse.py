@@ -7,6 +7,7 @@ Events are ``message`` (its JSON, with a number as id), ``problem`` (what ended 
 import asyncio
 import contextlib
 import time
+from typing import TYPE_CHECKING
 
 import orjson
 from google.protobuf.message import Message
@@ -18,7 +19,6 @@ from tricorn.gateway.exchange import Answer, Request
 from tricorn.gateway.problems import Problem, from_refusal, internal
 from tricorn.gateway.transcode.binding import Binding
 from tricorn.wire import call_scope
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

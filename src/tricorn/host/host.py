@@ -108,7 +108,7 @@ class Host:
         self._process.broadcasts.append((event, handler))
 
     def on_gap(self, flush: Callable[[], Awaitable[None]]) -> None:
-        """Awaited when broadcasts may have been missed: at the start, and after the log was out of reach for seconds."""
+        """Awaited when broadcasts may have been missed: at the start, after the log was out of reach for seconds."""
         self._process.gaps.append(flush)
 
     def background(self, name: str, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -79,9 +79,13 @@ class Shape(_Part):
 
 
 class Demo(_Part):
-    """``fill`` loads demonstration data (``module:function``); ``ready`` is a GET path that answers 200 once it can be seen."""
+    """``fill`` loads demonstration data (``module:function``); ``ready`` is a GET path that answers 200 once it can be seen.
+
+    ``note`` is what `up` says about the data, e.g. who may log in.
+    """
 
     fill: str
+    note: str = ""
     ready: str = "/health/ready"
     data_requirements: str = ""
 

@@ -199,7 +199,7 @@ class StatsServer(StatsServiceBase):
 
     async def get_process_stats(
         self,
-        request: stats_pb2.GetProcessStatsRequest,  # noqa: ARG002 - the contract's shape
-        call: Call,  # noqa: ARG002
+        request: stats_pb2.GetProcessStatsRequest,
+        call: Call,
     ) -> stats_pb2.ProcessStats:
         return self._process.process_stats()

@@ -23,21 +23,44 @@ class Settings(BaseSettings):
         "The user must be allowed to create roles and schemas.",
     )
     database_connections: int = Field(
-        default=48, ge=4, le=1000, description="How many database connections one process may hold, over all its contexts."
+        default=48,
+        ge=4,
+        le=1000,
+        description="How many database connections one process may hold, over all its contexts.",
     )
-    cpu_workers: int = Field(default=1, ge=0, le=64, description="Processes for work that would stall the event loop; 0: none.")
-    shutdown_seconds: float = Field(default=10.0, gt=0, description="How long calls in flight may take to end when a process stops.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe log line that is written.")
-    metrics_address: str = Field(default="127.0.0.1:0", description="Where Prometheus metrics are served; port 0: a free one, named by `status`.")
+    cpu_workers: int = Field(
+        default=1, ge=0, le=64, description="Processes for work that would stall the event loop; 0: none."
+    )
+    shutdown_seconds: float = Field(
+        default=10.0, gt=0, description="How long calls in flight may take to end when a process stops."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe log line that is written."
+    )
+    metrics_address: str = Field(
+        default="127.0.0.1:0", description="Where Prometheus metrics are served; port 0: a free one, named by `status`."
+    )
     cors_origins: list[str] = Field(
         default=[], description='Origins whose pages may call the API, as JSON: ["https://shop.example"]. Empty: none.'
     )
     trusted_proxies: list[str] = Field(
-        default=[], description="Addresses whose X-Forwarded-For is believed, as JSON. Empty: none; the peer is the client."
+        default=[],
+        description="Addresses whose X-Forwarded-For is believed, as JSON. Empty: none; the peer is the client.",
     )
-    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="The longest request body that the gateway takes.")
-    clock_offset: float = Field(default=0.0, description="Seconds that this process's clock is off; for tests of drifting clocks.")
-    failpoints: str = Field(default="", description="Named points at which the process fails; for tests. See `tricorn.failpoints`.")
+    max_body_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="The longest request body that the gateway takes."
+    )
+    rate_factor: float = Field(default=1.0, gt=0, description="Multiplies every rate limit; for load tests.")
+    profile_folder: str = Field(
+        default="",
+        description="Profile the process and write `NAME.prof` (cProfile) there when it stops. It then runs at half its speed.",
+    )
+    clock_offset: float = Field(
+        default=0.0, description="Seconds that this process's clock is off; for tests of drifting clocks."
+    )
+    failpoints: str = Field(
+        default="", description="Named points at which the process fails; for tests. See `tricorn.failpoints`."
+    )
 
 
 def settings_rows(model: type[BaseSettings]) -> Iterable[tuple[str, str, str, str]]:
@@ -52,7 +75,12 @@ def settings_rows(model: type[BaseSettings]) -> Iterable[tuple[str, str, str, st
 
 def settings_page(models: Iterable[type[BaseSettings]]) -> str:
     """The Markdown page of all settings."""
-    lines = ["# Settings", "", "Made by `tricorn gen` from the settings' definitions; every one is an environment variable.", ""]
+    lines = [
+        "# Settings",
+        "",
+        "Made by `tricorn gen` from the settings' definitions; every one is an environment variable.",
+        "",
+    ]
     for model in models:
         lines += [f"## {model.__module__}.{model.__qualname__}", "", (model.__doc__ or "").strip(), ""]
         lines += ["| variable | type | default | what it does |", "| --- | --- | --- | --- |"]

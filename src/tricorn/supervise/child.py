@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +106,8 @@ class Child:
 
     async def wait(self) -> int:
         """Wait for its end; the exit status, negative for a signal."""
-        while (status := self._process.poll()) is None:  # noqa: ASYNC110 - nothing tells of a child's end everywhere
-            await asyncio.sleep(0.05)
+        while (status := self._process.poll()) is None:  # noqa: ASYNC110 - no event tells of it everywhere
+            await asyncio.sleep(0.02)
         return status
 
     async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
@@ -116,11 +115,19 @@ class Child:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGTERM)
-            deadline = time.monotonic() + seconds
-            while self._process.poll() is None and time.monotonic() < deadline and not hurry.is_set():
-                await asyncio.sleep(0.02)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._ended_or(hurry)
         self.sweep()
         await self.wait()
+
+    async def _ended_or(self, hurry: asyncio.Event) -> None:
+        waits = {asyncio.ensure_future(self.wait()), asyncio.ensure_future(hurry.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def sweep(self) -> None:
         """Kill whatever is left of its process group, then close the pipes."""

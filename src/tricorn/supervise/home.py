@@ -109,7 +109,8 @@ class Home:
         """
         scratch = self._state_file.with_suffix(f".{os.getpid()}")
         try:
-            with scratch.open("w", encoding="utf-8") as file:
+            descriptor = os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({"version": _STATE_VERSION, **state}, file, indent=1)
             scratch.replace(self._state_file)
         finally:

@@ -1,10 +1,13 @@
 """What a process of an application does from its start to its end: hosts its contexts, and the gateway where it is the one that has it."""
 
 import asyncio
+import contextlib
+import cProfile
 import json
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tricorn import telemetry
@@ -12,9 +15,11 @@ from tricorn.contract import MethodPolicy, method_policy, service_policies
 from tricorn.data import Database, check_budget
 from tricorn.data.roles import RoleNames
 from tricorn.data.server import server_for
+from tricorn.events.metrics import EventCollector
 from tricorn.gateway import AuthConfig, CorsConfig, Gateway, GatewayConfig, Limits, Mount, Rate, create_app
 from tricorn.gateway.serve import GatewayServer
 from tricorn.host import Manifest, Process, Settings
+from tricorn.host.manifest import Rate as DeclaredRate
 from tricorn.supervise.preparation import database_name
 from tricorn.telemetry.server import MetricsServer, registry
 from tricorn.v1 import auth_pb2
@@ -46,26 +51,34 @@ async def serve(
         endpoints: Where the contracts are that it does not host.
         on_ready: Called once requests are answered.
     """
-    part = manifest.processes[name]
-    process = Process(
-        manifest,
-        name,
-        part.contexts,
-        database_factory(manifest, home, settings, part.contexts),
-        home,
-        settings=settings,
-        listen=listen,
-        endpoints=endpoints,
-    )
+    contexts = manifest.processes[name].contexts
+    with _profiled(settings, name):
+        process = Process(
+            manifest,
+            name,
+            contexts,
+            database_factory(manifest, home, settings, contexts),
+            home,
+            settings=settings,
+            listen=listen,
+            endpoints=endpoints,
+        )
+        await _run(process, public, on_ready)
+
+
+async def _run(process: Process, public: socket.socket | None, on_ready: Callable[[], None]) -> None:
+    settings = process.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = make_gateway(manifest, process) if public is not None else None
-    metrics = MetricsServer(registry(process.stats))
+    gateway = make_gateway(process.manifest, process) if public is not None else None
+    shown = registry(process.stats)
+    shown.register(EventCollector(lambda: process.events.relays.values() if process.events else ()))
+    metrics = MetricsServer(shown)
     await process.start()
     try:
-        await metrics.start(settings.metrics_address, note=home / f"{name}.metrics")
+        await metrics.start(settings.metrics_address, note=process.home / f"{process.name}.metrics")
         if gateway is None or public is None:
             on_ready()
             await stop.wait()
@@ -82,6 +95,20 @@ async def serve(
         await process.stop()
         await metrics.stop()
         telemetry.shutdown_tracing()
+
+
+@contextlib.contextmanager
+def _profiled(settings: Settings, name: str) -> Iterator[None]:
+    if not settings.profile_folder:
+        yield
+        return
+    profile = cProfile.Profile(time.thread_time)
+    profile.enable()
+    try:
+        yield
+    finally:
+        profile.disable()
+        profile.dump_stats(Path(settings.profile_folder) / f"{name}.prof")
 
 
 def database_factory(
@@ -110,7 +137,7 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             version=manifest.application.version,
             environment=settings.environment,
             roles=manifest.roles,
-            rates={name: Rate(rate.limit, rate.period_seconds, rate.burst) for name, rate in manifest.rates.items()},
+            rates={name: _rate(rate, settings.rate_factor) for name, rate in manifest.rates.items()},
             auth=_auth(manifest, process),
             cors=CorsConfig(tuple(settings.cors_origins)),
             limits=Limits(body=settings.max_body_bytes),
@@ -135,6 +162,10 @@ def public_policies(manifest: Manifest) -> list[MethodPolicy]:
         for contract in context.contracts
         for policy in service_policies(contract)
     ]
+
+
+def _rate(said: DeclaredRate, factor: float) -> Rate:
+    return Rate(max(1, int(said.limit * factor)), said.period_seconds, max(1, int(said.burst * factor)))
 
 
 def _auth(manifest: Manifest, process: Process) -> AuthConfig | None:

@@ -64,6 +64,7 @@ class Plan:
         database: the application's database on `store`; processes find it in DATABASE_URL.
         ready_paths: GET paths that must answer 200 before the start counts as done.
         services: what `status` lists.
+        note: what is said to the operator once it is ready.
     """
 
     shape: str
@@ -75,6 +76,7 @@ class Plan:
     database: str = ""
     ready_paths: tuple[str, ...] = ()
     services: tuple[Mapping[str, str], ...] = ()
+    note: str = ""
     limits: Limits = Limits()
 
 
@@ -164,7 +166,7 @@ class Supervisor:
         return url_of(self._public) if self._public is not None else ""
 
     def state(self) -> dict[str, Any]:
-        """What the state file says: see `tricorn status --json`, plus `pid`, `phase` and `started`."""
+        """What the state file says: see `tricorn status --json`, plus what only this program reads."""
         processes: list[dict[str, Any]] = [{"name": "supervisor", "pid": os.getpid(), "restarts": 0}]
         store_pid = getattr(self._plan.store, "pid", None)
         if store_pid is not None:
@@ -179,6 +181,8 @@ class Supervisor:
             "started": self._started,
             "services": [dict(service) for service in self._plan.services],
             "processes": processes,
+            "note": self._plan.note,
+            "databaseUrl": self._word.get("environment", {}).get("DATABASE_URL"),
         }
 
     def _spawn(self, plan: ProcessPlan) -> Child:

@@ -76,7 +76,7 @@ def current_call() -> Call | None:
 def call_scope(
     *,
     identity: Identity | None = None,
-    timeout: float = 30.0,  # noqa: ASYNC109 - a budget that calls inherit, not a wait of this function
+    timeout: float = 30.0,
     causation: str = "",
     metadata: Mapping[str, str] = NO_METADATA,
 ) -> Iterator[Call]:

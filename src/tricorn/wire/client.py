@@ -87,9 +87,7 @@ class Wire:
                         raise
                     await asyncio.sleep(delay)
 
-    def open_stream(
-        self, policy: MethodPolicy, request: Message | AsyncIterator[Message]
-    ) -> AsyncIterator[Message]:
+    def open_stream(self, policy: MethodPolicy, request: Message | AsyncIterator[Message]) -> AsyncIterator[Message]:
         """Calls a method that answers with a stream. Streams are never repeated."""
         # The caller is who calls now, not who happens to ask for the first answer.
         return self._answers(policy, request, self._outgoing(policy, policy.stream_total))

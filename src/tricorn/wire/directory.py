@@ -23,7 +23,10 @@ def read_endpoints(path: Path) -> Mapping[str, Sequence[str]]:
         said = json.loads(path.read_text())
         version, endpoints = said["version"], said["endpoints"]
         well_formed = all(
-            isinstance(name, str) and isinstance(addresses, list) and addresses and all(isinstance(a, str) for a in addresses)
+            isinstance(name, str)
+            and isinstance(addresses, list)
+            and addresses
+            and all(isinstance(a, str) for a in addresses)
             for name, addresses in endpoints.items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -83,7 +83,9 @@ def _from_status(status: status_pb2.Status) -> Refusal | None:
     return Refusal(reason, status.message, metadata=metadata, violations=violations, retry_after=retry_after)
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _packed(
+    message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

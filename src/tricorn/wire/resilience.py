@@ -51,7 +51,9 @@ class Breaker:
     Only what tells of a broken server counts as a failure: UNAVAILABLE, DEADLINE_EXCEEDED and INTERNAL.
     """
 
-    COUNTED = frozenset({PlatformReason.UNAVAILABLE.value, PlatformReason.DEADLINE_EXCEEDED.value, PlatformReason.INTERNAL.value})
+    COUNTED = frozenset(
+        {PlatformReason.UNAVAILABLE.value, PlatformReason.DEADLINE_EXCEEDED.value, PlatformReason.INTERNAL.value}
+    )
 
     __slots__ = ("_failures", "_opened_at", "_probing", "_rest", "_threshold", "target")
 

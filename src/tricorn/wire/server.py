@@ -141,7 +141,11 @@ def _incoming(policy: MethodPolicy, context: grpc.aio.ServicerContext[Any, Any])
     identity = Identity(user_id, sent.get("tricorn-session-id", ""), roles) if user_id else None
     metadata = {key.removeprefix(_META): value for key, value in sent.items() if key.startswith(_META)}
     call = Call(
-        policy.full_name, identity, time.monotonic() + seconds, sent.get("tricorn-causation", ""), metadata or NO_METADATA
+        policy.full_name,
+        identity,
+        time.monotonic() + seconds,
+        sent.get("tricorn-causation", ""),
+        metadata or NO_METADATA,
     )
     return call, sent.get("traceparent", "")
 

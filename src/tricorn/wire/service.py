@@ -56,16 +56,14 @@ class Service:
         try:
             if not policy.client_streaming:
                 validate(request)  # type: ignore[arg-type]
-            remaining = call.remaining()
-            if remaining <= 0:
-                raise _too_late(policy)
-            async with asyncio.timeout(remaining):
+            async with asyncio.timeout(max(call.remaining(), 0)):
                 answer: Message = await handler(request if not policy.client_streaming else _checked(request), call)
-            return answer
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - what may not be told is raised again as it is
             refusal = _refusal(policy, error)
             failed = reasons()[refusal.reason].http >= _SERVER_ERROR
             raise refusal from (None if refusal is error else error)
+        else:
+            return answer
         finally:
             current.reset(token)
             self._stats.observe(full_name, self.implementation, time.perf_counter() - started, error=failed)
@@ -94,7 +92,7 @@ class Service:
                 await answers.aclose()
         except GeneratorExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - what may not be told is raised again as it is
             refusal = _refusal(policy, error)
             failed = reasons()[refusal.reason].http >= _SERVER_ERROR
             raise refusal from (None if refusal is error else error)

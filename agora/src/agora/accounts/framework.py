@@ -33,7 +33,11 @@ _CONTEXT_PROCESSORS = (
     "django.contrib.auth.context_processors.auth",
     "django.contrib.messages.context_processors.messages",
 )
-_VALIDATORS = ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+_PASSWORD_RULES = (
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+)
 
 
 def configure(*, secure: bool = False, hosts: tuple[str, ...] = (), origins: tuple[str, ...] = ()) -> None:
@@ -65,9 +69,7 @@ def configure(*, secure: bool = False, hosts: tuple[str, ...] = (), origins: tup
             AUTH_USER_MODEL="accounts.User",
             AUTHENTICATION_BACKENDS=["agora.accounts.admin.backend.StaffBackend"],
             PASSWORD_HASHERS=["agora.accounts.passwords.PasswordHasher"],
-            AUTH_PASSWORD_VALIDATORS=[
-                {"NAME": f"django.contrib.auth.password_validation.{name}"} for name in _VALIDATORS
-            ],
+            AUTH_PASSWORD_VALIDATORS=list(_PASSWORD_RULES),
             USE_TZ=True,
             TIME_ZONE="UTC",
             LANGUAGE_CODE="en-gb",

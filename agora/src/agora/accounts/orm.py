@@ -10,12 +10,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from django.db import close_old_connections, connection, connections, transaction
+import psycopg
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, connections, transaction
 from google.protobuf.message import Message
 
 from agora.accounts import framework
 from agora.accounts.repository import AccountsRepository
 from agora.accounts.service import Publish, Work
+from tricorn.contract import Refusal
+from tricorn.data import retry_aborted
+from tricorn.data.failures import refusal_for
 from tricorn.events import Poke, publish_sync
 
 R = TypeVar("R")
@@ -75,19 +79,31 @@ def outbox(poke: Poke) -> Publish:
 
 
 class Transactions:
-    """Runs a use case's steps on the ORM in one transaction."""
+    """Runs a use case's steps on the ORM in one transaction; once more when PostgreSQL broke a deadlock with it.
+
+    A failure of the database is refused as the platform's own connections refuse it: UNAVAILABLE, ABORTED or
+    DEADLINE_EXCEEDED.
+    """
 
     def __init__(self, threads: Threads, publish: Publish) -> None:
         self._threads = threads
         self._publish = publish
 
     async def __call__(self, steps: Callable[[Work], R]) -> R:
-        return await self._threads.run(lambda: self._run(steps))
+        return await retry_aborted(lambda: self._threads.run(lambda: self._run(steps)))
 
     def _run(self, steps: Callable[[Work], R]) -> R:
         close_old_connections()
         try:
             with transaction.atomic():
                 return steps(Work(AccountsRepository(), self._publish))
+        except (DatabaseError, InterfaceError) as error:
+            raise (_refusal(error.__cause__) or error) from error
         finally:
             close_old_connections()
+
+
+def _refusal(cause: BaseException | None) -> Refusal | None:
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and cause.sqlstate is None:
+        return refusal_for(ConnectionError(str(cause)))  # the connection itself failed
+    return refusal_for(cause) if cause is not None else None

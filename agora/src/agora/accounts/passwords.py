@@ -53,8 +53,7 @@ class Passwords:
         Raises:
             Refusal: UNAVAILABLE, when too many are waiting.
         """
-        self.computations += 1
-        return await self._run(lambda: encode(password))
+        return await self._compute(lambda: encode(password))
 
     async def matches(self, password: str, encoded: str | None) -> bool:
         """Whether it is the password of ``encoded``. Without a usable one: false, after the same work.
@@ -62,9 +61,8 @@ class Passwords:
         Raises:
             Refusal: UNAVAILABLE, when too many are waiting.
         """
-        self.computations += 1
         usable = encoded is not None and encoded.startswith("argon2$")
-        right = await self._run(lambda: bool(PasswordHasher().verify(password, encoded if usable else _DUMMY)))
+        right = await self._compute(lambda: bool(PasswordHasher().verify(password, encoded if usable else _DUMMY)))
         return right and usable
 
     async def is_common(self, password: str) -> bool:
@@ -77,6 +75,11 @@ class Passwords:
 
     def close(self) -> None:
         self._executor.shutdown(cancel_futures=True)
+
+    async def _compute(self, hashing: Callable[[], R]) -> R:
+        made = await self._run(hashing)
+        self.computations += 1
+        return made
 
     async def _run(self, work: Callable[[], R]) -> R:
         if self._busy >= self._admitted:

@@ -10,7 +10,10 @@ Table = tuple[str, tuple[str, ...], list[Sequence[Any]]]
 
 
 def users(rows: Iterable[tuple[str, str, str, Sequence[str], datetime, str | None]]) -> Table:
-    """From (user_id, email, display name, roles, when they registered, password); without one nobody can log in."""
+    """From (user_id, email, display name, roles, when they registered, password).
+
+    Without a password nobody can log in; each that is given costs one hash.
+    """
     columns = (
         "user_id", "email", "display_name", "roles", "is_active", "version", "create_time", "update_time", "password",
     )  # fmt: skip

@@ -22,7 +22,7 @@ from agora_proto.accounts.v1 import accounts_pb2
 from agora_proto.accounts.v1.accounts_tricorn import AccountsServiceBase
 from agora_proto.orders.v1.orders_tricorn import OrdersServiceClient
 from agora_proto.pricing.v1.pricing_tricorn import PromotionsServiceClient
-from tricorn.contract import decode_page_token, encode_page_token, query_fingerprint
+from tricorn.contract import PlatformReason, Refusal, decode_page_token, encode_page_token, query_fingerprint
 from tricorn.host import Host
 from tricorn.v1 import auth_pb2
 from tricorn.wire import Call
@@ -96,11 +96,12 @@ class AccountsServer(AccountsServiceBase):
 
     async def list_users(self, request: accounts_pb2.ListUsersRequest, call: Call) -> accounts_pb2.ListUsersResponse:  # noqa: ARG002
         fingerprint = query_fingerprint(request)
-        position = decode_page_token(request.page_token, fingerprint)
+        position = decode_page_token(request.page_token, fingerprint) or [""]
+        after = position[0] if len(position) == 1 else None
+        if not isinstance(after, str) or "\x00" in after:
+            raise Refusal(PlatformReason.PAGE_TOKEN_INVALID, "page_token was not given out for this query")
         users, more = await self._service.users(
-            prefix=request.query,
-            after=str(position[0]) if position else "",
-            limit=request.page_size or _PAGE_SIZE,
+            prefix=request.query, after=after, limit=request.page_size or _PAGE_SIZE
         )
         token = encode_page_token(fingerprint, [email_key(users[-1].email)]) if more else ""
         return accounts_pb2.ListUsersResponse(users=map(_user, users), next_page_token=token)

@@ -115,7 +115,7 @@ def place_in(order: Order, position: Place | None) -> Place | None:
 
 def _is_key(order: Order, key: str | int) -> bool:
     if order is Order.TITLE:
-        return isinstance(key, str) and key.isprintable()
+        return isinstance(key, str) and b"\0" not in key.encode()  # which lone surrogates have no encoding for
     if order is Order.NEWEST:
         return isinstance(key, int) and abs(key) <= MAX_MICROSECONDS
     return isinstance(key, int) and abs(key) < MAX_BIGINT

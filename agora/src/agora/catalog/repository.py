@@ -11,10 +11,10 @@ COLUMNS = """
     updated_at, deleted_at IS NOT NULL AS deleted, version
 """
 
-# The words as they are stored; a query for each of them as a prefix, and one for each as a whole.
+# The words as titles are keyed; a query for each of them as a prefix, and one for each as a whole.
 ASKED = """
     WITH asked AS MATERIALIZED (
-        SELECT folded.words COLLATE "C" AS words, plainto_tsquery('simple', folded.words) AS wholes,
+        SELECT left(folded.words, 50) COLLATE "C" AS words, plainto_tsquery('simple', folded.words) AS wholes,
             (
                 SELECT string_agg(quote_literal(lexeme) || ':*', ' & ') FROM unnest(to_tsvector('simple', folded.words))
             )::tsquery AS prefixes
@@ -26,16 +26,16 @@ ASKED = """
 # how much of the text the words are, whole words before beginnings.
 SCORE = """(
     CASE
-        WHEN asked.words IN (folded_title, regexp_replace(folded_title, '^(the|an?) ', '')) THEN 4000000
-        WHEN starts_with(folded_title, asked.words) THEN 2000000
-        WHEN starts_with(regexp_replace(folded_title, '^(the|an?) ', ''), asked.words) THEN 2000000
+        WHEN asked.words IN (title_key, regexp_replace(title_key, '^(the|an?) ', '')) THEN 4000000
+        WHEN starts_with(title_key, asked.words) THEN 2000000
+        WHEN starts_with(regexp_replace(title_key, '^(the|an?) ', ''), asked.words) THEN 2000000
         ELSE 0
     END + ((ts_rank(search, asked.wholes, 1) + ts_rank(search, asked.prefixes, 1)) * 100000)::integer
 )"""
 
 SORT_KEYS = {
     Order.RELEVANCE: SCORE,
-    Order.TITLE: "folded_title",
+    Order.TITLE: "title_key",
     Order.PRICE: "base_price_minor_units",
     Order.PRICE_DESCENDING: "base_price_minor_units",
     Order.NEWEST: "created_at",

@@ -3,6 +3,9 @@
 import uuid
 from collections.abc import AsyncIterator
 
+from agora.orders.domain import Order
+from agora.orders.repository import OrdersRepository
+from agora.orders.service import OrdersService, Saga
 from agora_proto.inventory.v1.inventory_tricorn import InventoryServiceClient
 from agora_proto.orders.v1 import orders_pb2 as contract
 from agora_proto.orders.v1.orders_tricorn import OrdersServiceBase
@@ -11,10 +14,6 @@ from agora_proto.pricing.v1.pricing_tricorn import PromotionsServiceClient
 from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.storefront.v1.storefront_tricorn import StorefrontServiceClient
 from agora_proto.v1.money_pb2 import Money
-
-from agora.orders.domain import Order
-from agora.orders.repository import OrdersRepository
-from agora.orders.service import OrdersService, Saga
 from tricorn.contract import (
     PlatformReason,
     Refusal,
@@ -60,9 +59,7 @@ class OrdersServer(OrdersServiceBase):
         async for order in self._service.watch(call.user(), request.order_id):
             yield contract.WatchOrderResponse(order=to_contract(order))
 
-    async def get_order_figures(
-        self, request: contract.GetOrderFiguresRequest, call: Call  # noqa: ARG002 - the contract's shape
-    ) -> contract.OrderFigures:
+    async def get_order_figures(self, request: contract.GetOrderFiguresRequest, call: Call) -> contract.OrderFigures:
         orders, confirmed, revenue = await self._service.figures()
         return contract.OrderFigures(
             orders=orders, confirmed_orders=confirmed, revenue=Money(currency="USD", minor_units=revenue)

@@ -2,7 +2,8 @@
 
 A booking commits unsigned, and is linked into the chain in the order in which bookings are seen to have committed, a
 batch at a time. So no payment waits for another's signature, and the end of the chain is no lock that all payments
-queue for. The price is a tail that is unsigned for about a second; an audit counts it apart, and an old tail is a finding.
+queue for. The price is a tail that is unsigned for about a second: an audit counts it apart, and an old one is a
+finding.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from agora.payments.domain.payment import Money, Payment
 from agora.payments.ledger import Auditor, Chainer, known_keys
 from agora.payments.repository import LedgerRepository, PaymentsRepository
 from agora.payments.service import PaymentsService
-from agora.payments.signing import KeyRing, SigningServer
+from agora.payments.signing import KeyRing, SigningServer, keys_folder
 from agora_proto.payments.v1 import payments_pb2 as pb
 from agora_proto.payments.v1.payments_tricorn import PaymentsServiceBase, SigningServiceClient
 from agora_proto.v1 import money_pb2
@@ -96,19 +96,20 @@ def _message(payment: Payment) -> pb.Payment:
 
 def register(host: Host) -> None:
     settings = host.settings(PaymentsSettings)
-    host.serve(SigningServer(KeyRing(host.state_dir / "signing")))
+    host.serve(SigningServer(KeyRing(keys_folder(host.state_dir))))
     signer = host.client(SigningServiceClient)
     chainer = Chainer(
         host.begin(LedgerRepository), signer, gather=settings.sign_after_seconds, idle=settings.sign_idle_seconds
     )
     acquirer = SandboxAcquirer(host.database, settings.slow_seconds)
     service = PaymentsService(PaymentsRepository(host.database), acquirer, chainer.wake)
-    auditor = Auditor(partial(_snapshot, host.database), partial(known_keys, signer), host.cpu)
+    auditor = Auditor(partial(snapshot, host.database), partial(known_keys, signer), host.cpu)
     host.serve(PaymentsServer(service, auditor))
     host.background("payments.chain", chainer.run)
 
 
 @asynccontextmanager
-async def _snapshot(database: Database) -> AsyncIterator[LedgerRepository]:
+async def snapshot(database: Database) -> AsyncIterator[LedgerRepository]:
+    """The ledger as it is at one moment."""
     async with database.transaction(isolation="repeatable read") as connection:
         yield LedgerRepository(connection)

@@ -98,6 +98,11 @@ class KeyRing:
             os.close(descriptor)
 
 
+def keys_folder(state: Path) -> Path:
+    """Where the keys lie in the context's folder."""
+    return state / "signing"
+
+
 def _write(path: Path, content: bytes) -> None:
     """All of it or nothing, durable, and never readable by others."""
     fresh = path.with_name(f"{path.name}.new")

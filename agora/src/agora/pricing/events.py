@@ -20,7 +20,7 @@ async def on_order_placed(event: OrderPlaced, meta: EventMeta, work: Work[Promot
         await work.repository.add_demand(day, _sales(event.lines))
 
 
-async def on_order_cancelled(event: OrderCancelled, meta: EventMeta, work: Work[PromotionsRepository]) -> None:  # noqa: ARG001
+async def on_order_cancelled(event: OrderCancelled, meta: EventMeta, work: Work[PromotionsRepository]) -> None:
     """Takes back what the order was counted for; an order that never was changes nothing."""
     counted = await work.repository.uncount_order(event.order_id)
     if counted is not None:

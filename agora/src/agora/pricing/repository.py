@@ -84,7 +84,9 @@ class PromotionsRepository:
         return [_campaign(row) for row in rows]
 
     async def campaign(self, promotion_id: str) -> Campaign | None:
-        row = await self._connection.fetchrow(f"SELECT {_CAMPAIGN} FROM promotion WHERE promotion_id = $1", promotion_id)
+        row = await self._connection.fetchrow(
+            f"SELECT {_CAMPAIGN} FROM promotion WHERE promotion_id = $1", promotion_id
+        )
         return _campaign(row) if row else None
 
     async def add_campaign(self, campaign: Campaign) -> bool:
@@ -122,7 +124,8 @@ class PromotionsRepository:
     async def claim_key(self, key: str, user_id: str, codes: Sequence[str]) -> bool:
         """False: the key was used before. Waits for whoever is using it right now."""
         claimed = await self._connection.fetchval(
-            "INSERT INTO redemption (key, user_id, coupon_codes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING true",
+            "INSERT INTO redemption (key, user_id, coupon_codes) VALUES ($1, $2, $3)"
+            " ON CONFLICT DO NOTHING RETURNING true",
             key,
             user_id,
             codes,
@@ -131,7 +134,8 @@ class PromotionsRepository:
 
     async def redemption(self, key: str) -> Redemption | None:
         row = await self._connection.fetchrow(
-            "SELECT user_id::text, coupon_codes, released_at IS NOT NULL AS released FROM redemption WHERE key = $1", key
+            "SELECT user_id::text, coupon_codes, released_at IS NOT NULL AS released FROM redemption WHERE key = $1",
+            key,
         )
         return Redemption(row["user_id"], tuple(row["coupon_codes"]), row["released"]) if row else None
 
@@ -144,7 +148,7 @@ class PromotionsRepository:
         return bool(await self._connection.fetchval(_REDEEM_FOR_USER, promotion_id, user_id, limit))
 
     async def release_key(self, key: str, now: datetime) -> Redemption | None:
-        """Marks a key as released, one that was never used too. Returns what it was used for; None when it was released before."""
+        """Marks a key as released, one never used too. Returns what it was used for; None when released before."""
         row = await self._connection.fetchrow(
             """
             INSERT INTO redemption AS old (key, coupon_codes, released_at) VALUES ($1, '{}', $2)
@@ -162,14 +166,16 @@ class PromotionsRepository:
     async def demands(
         self, product_ids: Sequence[str], recent_from: date, usual_from: date, today: date, user_id: str | None
     ) -> tuple[list[tuple[str, int, int]], int]:
-        """(product, recent units, usual units) in the order asked for, and what the customer has spent; one statement."""
+        """(product, recent units, usual units) in the order asked for, and what the customer has spent."""
         if not product_ids:
             return [], await self.spent(user_id) if user_id else 0
         rows = await self._connection.fetch(_DEMAND, product_ids, recent_from, usual_from, today, user_id)
         return [(row[0], row[1], row[2]) for row in rows], rows[0]["spent"] or 0
 
     async def spent(self, user_id: str) -> int:
-        return await self._connection.fetchval("SELECT spent_minor_units FROM customer WHERE user_id = $1", user_id) or 0
+        return (
+            await self._connection.fetchval("SELECT spent_minor_units FROM customer WHERE user_id = $1", user_id) or 0
+        )
 
     async def history(self, product_ids: Sequence[str], since: date | None) -> list[tuple[str, date, int, int]]:
         """(product, day, units, revenue) of days with sales, in the order asked for, then by day."""
@@ -223,7 +229,9 @@ def _sales(day: date, sales: Sequence[tuple[str, int, int]]) -> tuple[list[str],
 
 def _campaign(row: Record) -> Campaign:
     return Campaign(
-        Promotion(row["promotion_id"], from_json(row["terms"]), row["exclusivity_group"], row["coupon_code"], row["name"]),
+        Promotion(
+            row["promotion_id"], from_json(row["terms"]), row["exclusivity_group"], row["coupon_code"], row["name"]
+        ),
         row["start_time"],
         row["end_time"],
         row["redemption_limit"],

@@ -78,7 +78,7 @@ class PromotionsService:
                     await self._refuse(work.repository, code, user_id)
 
     async def release(self, key: str) -> None:
-        """Takes a key's uses back. Again, or for a key that was never used, changes nothing; the key cannot be used after it."""
+        """Takes a key's uses back; the key cannot be used after it. Again, or without a use, it changes nothing."""
         async with self._begin() as work:
             released = await work.repository.release_key(key, self._clock.now())
             if released is not None and released.user_id is not None:
@@ -115,7 +115,7 @@ class PromotionsService:
         return spent, tier_for(spent)
 
     async def demand_history(self, product_ids: Sequence[str], days: int) -> list[History]:
-        """In the order asked for, without products that were not sold; the current price is that of the last day with a sale.
+        """In the order asked for, without products that were not sold; the last day's price is the current one.
 
         A day's price is the mean of its units before promotions, half to even, at least 1. Zero days means all.
         """
@@ -133,7 +133,9 @@ class PromotionsService:
         return [each.promotion for each in self._remembered if not each.promotion.coupon_code and each.in_force(now)]
 
     async def _redeemable(self, codes: Sequence[str], user_id: str | None) -> list[Promotion]:
-        found = {each.promotion.coupon_code: (each, uses) for each, uses in await self._repository.coupons(codes, user_id)}
+        found = {
+            each.promotion.coupon_code: (each, uses) for each, uses in await self._repository.coupons(codes, user_id)
+        }
         now = self._clock.now()
         for code in codes:
             if code not in found:

@@ -1,6 +1,7 @@
 """Chance that is the same on every machine, whatever Python draws it and in whatever order."""
 
 import uuid
+from functools import cache
 from hashlib import blake2b
 
 SEED = "agora demo data 1"
@@ -14,4 +15,9 @@ def between(low: int, high: int, *name: str | int) -> int:
 
 def stable_id(kind: str, name: str) -> str:
     """Returns the UUIDv5 of a seeded thing: the same in every shop, so that links and tests may name it."""
-    return str(uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_URL, f"tricorn:agora:{kind}"), name))
+    return str(uuid.uuid5(_namespace(kind), name))
+
+
+@cache
+def _namespace(kind: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"tricorn:agora:{kind}")

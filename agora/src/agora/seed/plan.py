@@ -12,10 +12,10 @@ from agora.seed import movielens, shop
 from agora.seed.draw import stable_id
 from agora.seed.promotions import promotions
 
-PASSWORD = "agora-demo"  # noqa: S105 - printed by `up`, and made only for a shop in development
-DEMO_ACCOUNTS = (
+PASSWORD = "agora-demo"  # noqa: S105 - public: `up` prints it, and only a shop in development is filled
+DEMO_ACCOUNTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("buyer@agora.example", "Demo Buyer", ()),
-    (*shop.DEMO_SELLER, ("seller",)),
+    (shop.DEMO_SELLER, "Demo Seller", ("seller",)),
     ("staff@agora.example", "Demo Staff", ("staff",)),
 )
 

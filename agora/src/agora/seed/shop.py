@@ -14,7 +14,7 @@ from agora.seed.movielens import Film, MovieLens
 
 DAY = 86_400
 UNSORTED = "Other"
-DEMO_SELLER = ("seller@agora.example", "Demo Seller")
+DEMO_SELLER = "seller@agora.example"
 SELLERS = (
     ("northlight@sellers.agora.example", "Northlight Films"),
     ("corner@sellers.agora.example", "The Corner Cinema"),
@@ -144,7 +144,7 @@ def _product(film: Film, categories: Mapping[str, Category], opened: date) -> Pr
 def _seller_of(film: Film) -> str:
     """The email of whoever sells it: every sixth film, "Toy Story" among them, is the demo seller's."""
     if int(film.item_id) % 6 == 1:
-        return DEMO_SELLER[0]
+        return DEMO_SELLER
     return SELLERS[between(0, len(SELLERS) - 1, "seller", film.item_id)][0]
 
 
@@ -193,19 +193,31 @@ def _customers(source: MovieLens, today: date, last_day: int) -> Iterator[Person
 def _demand(source: MovieLens, products: Sequence[Product], today: date, last_day: int) -> Iterator[DemandDay]:
     prices = {product.product_id: product.base_price for product in products}
     sold = Counter((rating.item_id, last_day - rating.rated_at // DAY) for rating in source.ratings)
-    days = {ago: today - timedelta(days=ago + 1) for _, ago in sold}
-    ids = {item_id: product_id(item_id) for item_id, _ in sold}
-    for (item_id, ago), units in sorted(sold.items()):
-        base = prices[ids[item_id]]
-        yield DemandDay(ids[item_id], days[ago], _price_that_day(base, item_id, ago, units), units)
+    days = [
+        today - timedelta(days=ago + 1) for ago in range(last_day + 1 - min(r.rated_at for r in source.ratings) // DAY)
+    ]
+    films = {film.item_id: _Habits(product_id(film.item_id), film.item_id) for film in source.films}
+    for (item_id, ago), units in sold.items():
+        film = films[item_id]
+        yield DemandDay(film.product_id, days[ago], film.price(prices[film.product_id], ago, units), units)
 
 
-def _price_that_day(base: int, item_id: str, ago: int, units: int) -> int:
-    """Within a quarter of the base price, and the lower the more was sold, by a slope of the film's own."""
-    slope = between(4, 12, "slope", item_id)
-    chance = between(-8, 8, "day", item_id, ago)
-    percent = max(75, min(125, 108 - slope * (units - 1) + chance))
-    return max(1, base * percent // 100)
+class _Habits:
+    """How a film's price and its sales go together."""
+
+    def __init__(self, product_id: str, item_id: str) -> None:
+        self.product_id = product_id
+        self._slope = between(4, 12, "slope", item_id)
+        self._noise = between(0, 2**32 - 1, "noise", item_id)
+
+    def price(self, base: int, ago: int, units: int) -> int:
+        """Within a quarter of the base price, and lower by the slope, in percent, for each unit sold after the first.
+
+        Besides, chance moves it by up to 8 % from day to day.
+        """
+        chance = ((self._noise + ago) * 2_654_435_761 >> 12 & 0xFFFF) % 17 - 8
+        percent = max(75, min(125, 102 - self._slope * (units - 1) + chance))
+        return max(1, base * percent // 100)
 
 
 def _morning(day: date) -> datetime:

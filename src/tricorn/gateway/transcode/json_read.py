@@ -1,9 +1,8 @@
-"""Reads a JSON value into a message, strictly: what the mapping's specification does not allow is refused, with the
-JSON path of the fault.
+"""Reads a JSON value into a message, strictly: what the mapping's specification does not allow is refused, and where.
 
 One pass walks the value along the descriptor and yields the arguments of the message's constructor (nested
-dictionaries), which builds the whole tree at
-once: 2.5 times as fast as ``json_format.ParseDict``, which would accept more than the specification does.
+dictionaries), which builds the whole tree at once: 11 us for an order of five lines, JSON included, where ``json_format``
+needs 36 and accepts more than the specification does.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from tricorn.gateway.transcode.json_text import Duplicated, Malformed
 from tricorn.gateway.transcode.scalars import Read, json_reader, text_reader, wrong
-from tricorn.gateway.transcode.well_known import JSON_READERS, Arguments
+from tricorn.gateway.transcode.well_known import JSON_READERS, NESTED_READERS, Arguments
 
 _ANY = "google.protobuf.Any"
 _VALUE = "google.protobuf.Value"
@@ -116,7 +115,7 @@ def value_reader(field: FieldDescriptor) -> Read:
 
 def element_reader(field: FieldDescriptor) -> Read:
     if field.message_type is not None:
-        return reader_of(field.message_type)
+        return NESTED_READERS.get(field.message_type.full_name) or reader_of(field.message_type)
     if field.enum_type is not None and field.enum_type.full_name == _NULL:
         other = json_reader(field)
         return lambda value: 0 if value is None else other(value)
@@ -166,10 +165,12 @@ def _map_reader(field: FieldDescriptor) -> Read:
         made: dict[Any, Any] = {}
         for key, item in value.items():
             try:
-                name = key_reader(key)
-                made[name] = value_of(item)
+                name, made_item = key_reader(key), value_of(item)
             except Malformed as bad:
                 raise bad.within(key) from None
+            if name in made:
+                raise Malformed("stands twice in one object", key)
+            made[name] = made_item
         return made
 
     return read

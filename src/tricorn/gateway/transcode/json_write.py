@@ -1,9 +1,8 @@
-"""Writes messages as the protobuf JSON mapping has them: defaults printed, absent optionals not, 64-bit integers as
-strings.
+"""Writes messages as the protobuf JSON mapping has them: defaults printed, absent optionals not, long integers as strings.
 
-For each type of message a Python function is made from its descriptor (as dataclasses make their methods), which
-turns a message into what orjson
-takes. It writes a product in 5 us where ``json_format`` needs 70; a test holds the two equal on generated messages.
+For each type of message a Python function is made from its descriptor (as dataclasses make their methods), which turns
+a message into what orjson takes. Seven fields take 3 us and a list of twenty such messages 59 us, where ``json_format``
+needs 15 and 244; a test holds the two equal on generated messages.
 """
 
 import base64

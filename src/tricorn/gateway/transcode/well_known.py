@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from google.protobuf import struct_pb2
+
 from tricorn.gateway.transcode import scalars
 from tricorn.gateway.transcode.json_text import Duplicated, Malformed
 from tricorn.gateway.transcode.scalars import Read, wrong
@@ -80,7 +82,7 @@ def struct(value: Any) -> Arguments:
     fields = {}
     for key, item in value.items():
         try:
-            fields[scalars.string(key)] = any_value(item)
+            fields[scalars.string(key)] = struct_pb2.Value(**any_value(item))
         except Malformed as bad:
             raise bad.within(key) from None
     return {"fields": fields}
@@ -92,7 +94,7 @@ def list_value(value: Any) -> Arguments:
     values = []
     for index, item in enumerate(value):
         try:
-            values.append(any_value(item))
+            values.append(struct_pb2.Value(**any_value(item)))
         except Malformed as bad:
             raise bad.within(f"[{index}]") from None
     return {"values": values}
@@ -107,9 +109,9 @@ def any_value(value: Any) -> Arguments:
     if kind is str:
         return {"string_value": scalars.string(value)}
     if kind is list:
-        return {"list_value": list_value(value)}
+        return {"list_value": struct_pb2.ListValue(**list_value(value))}
     if kind is dict or kind is Duplicated:
-        return {"struct_value": struct(value)}
+        return {"struct_value": struct_pb2.Struct(**struct(value))}
     return {"number_value": scalars.double(value)}
 
 
@@ -139,6 +141,13 @@ JSON_READERS: Mapping[str, Read] = {
     **{name: _wrapper(read) for name, read in WRAPPERS.items()},
 }
 """By the message's full name. Any and Empty are read by the reader of messages itself."""
+
+NESTED_READERS: Mapping[str, Read] = {
+    "google.protobuf.Struct": lambda value: struct_pb2.Struct(**struct(value)),
+    "google.protobuf.ListValue": lambda value: struct_pb2.ListValue(**list_value(value)),
+    "google.protobuf.Value": lambda value: struct_pb2.Value(**any_value(value)),
+}
+"""Those of which constructors take arguments for plain Python values, so that within a message they are made at once."""
 
 TEXT_READERS: Mapping[str, Read] = {
     "google.protobuf.Timestamp": timestamp,

@@ -7,11 +7,6 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import TypeVar
 
-from agora_proto.orders.v1 import orders_pb2 as contract
-from agora_proto.reasons import Reason
-from agora_proto.storefront.v1 import storefront_pb2 as storefront
-from agora_proto.storefront.v1.storefront_tricorn import StorefrontServiceClient
-
 from agora.orders.domain import (
     SAGA_SECONDS,
     SETTLED,
@@ -24,6 +19,10 @@ from agora.orders.domain import (
 )
 from agora.orders.repository import OrdersRepository
 from agora.orders.service.saga import LostOrderError, Saga
+from agora_proto.orders.v1 import orders_pb2 as contract
+from agora_proto.reasons import Reason
+from agora_proto.storefront.v1 import storefront_pb2 as storefront
+from agora_proto.storefront.v1.storefront_tricorn import StorefrontServiceClient
 from tricorn import telemetry
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.data import uuid7
@@ -196,7 +195,9 @@ class OrdersService:
             except LostOrderError:
                 _log.warning("somebody else works on it", order_id=order.order_id)
             except Refusal as refusal:
-                _log.warning("left to the sweeper", order_id=order.order_id, reason=refusal.reason, detail=refusal.detail)
+                _log.warning(
+                    "left to the sweeper", order_id=order.order_id, reason=refusal.reason, detail=refusal.detail
+                )
             finally:
                 await self._announce()
 
@@ -205,7 +206,9 @@ class OrdersService:
             try:
                 return await work
             except LostOrderError:
-                raise Refusal(PlatformReason.ABORTED, "the order changed at the same time; ask again", retry_after=1.0) from None
+                raise Refusal(
+                    PlatformReason.ABORTED, "the order changed at the same time; ask again", retry_after=1.0
+                ) from None
             finally:
                 await self._announce()
 

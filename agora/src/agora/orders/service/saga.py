@@ -5,6 +5,10 @@ refusal undoes what was done; after it the remaining steps are repeated until th
 has moved) stops at its next write.
 """
 
+from google.protobuf.duration_pb2 import Duration
+
+from agora.orders.domain import HOLD_SECONDS, Order, State, StoredRefusal, is_terminal
+from agora.orders.repository import OrdersRepository
 from agora_proto.inventory.v1 import inventory_pb2 as inventory
 from agora_proto.inventory.v1.inventory_tricorn import InventoryServiceClient
 from agora_proto.orders.v1 import events_pb2 as events
@@ -15,10 +19,6 @@ from agora_proto.pricing.v1.pricing_tricorn import PromotionsServiceClient
 from agora_proto.reasons import Reason
 from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.v1.money_pb2 import Money
-from google.protobuf.duration_pb2 import Duration
-
-from agora.orders.domain import HOLD_SECONDS, Order, State, StoredRefusal, is_terminal
-from agora.orders.repository import OrdersRepository
 from tricorn import telemetry
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.events import Begin
@@ -161,9 +161,7 @@ class Saga:
                 return
             raise
         if payment.state == payments.Payment.STATE_AUTHORISED:
-            await self._payments.void(
-                payments.VoidRequest(key=f"{order.order_id}:void", payment_id=payment.payment_id)
-            )
+            await self._payments.void(payments.VoidRequest(key=f"{order.order_id}:void", payment_id=payment.payment_id))
         elif payment.state == payments.Payment.STATE_CAPTURED:
             await self._payments.refund(
                 payments.RefundRequest(key=f"{order.order_id}:refund", payment_id=payment.payment_id)

@@ -46,7 +46,7 @@ def upgrade() -> None:
             transaction_id uuid PRIMARY KEY,
             kind text NOT NULL,
             payment_id uuid NOT NULL,
-            currency text NOT NULL,
+            currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
             accounts text[] NOT NULL,
             amounts bigint[] NOT NULL,
             create_time timestamptz NOT NULL DEFAULT now(),
@@ -59,6 +59,7 @@ def upgrade() -> None:
                 array_ndims(amounts) = 1 AND array_lower(amounts, 1) = 1
                 AND cardinality(amounts) BETWEEN 2 AND 4
                 AND cardinality(accounts) = cardinality(amounts)
+                AND array_position(amounts, NULL) IS NULL
             ),
             CONSTRAINT entries_sum_to_zero CHECK (
                 amounts[1] + amounts[2] + coalesce(amounts[3], 0) + coalesce(amounts[4], 0) = 0

@@ -1,4 +1,6 @@
-"""The cheapest legal combination of promotions for a basket; what that means is written in `promotions`, how it is found in `search`."""
+"""The cheapest legal combination of promotions for a basket; what that means is written in `promotions`, how it is
+found in `search`.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -8,7 +10,7 @@ from agora.pricing.domain.promotions import Applied, BasketPrice, Line, Promotio
 from agora.pricing.domain.search import BudgetSpentError, Search, Steps
 from agora.pricing.domain.settlement import percent_units, settle
 
-DEFAULT_STEP_BUDGET = 20_000
+DEFAULT_STEP_BUDGET = 50_000
 
 
 def price_basket(
@@ -16,8 +18,9 @@ def price_basket(
 ) -> BasketPrice:
     """Prices a basket whose products and promotions each come once; a budget of zero is the default one.
 
-    The answer does not depend on the order of lines, promotions or codes. It is never above the subtotal nor below zero.
-    `exact` is false if the budget ended before it was proven that nothing is cheaper; the answer then is the best found.
+    The answer does not depend on the order of lines, promotions or codes. It is never above the subtotal nor below
+    zero. `exact` is false if the budget ended before it was proven that nothing is cheaper; the answer then is the
+    best found.
     """
     offers = offers_for(lines, promotions, coupon_codes)
     steps = Steps(step_budget or DEFAULT_STEP_BUDGET)
@@ -65,7 +68,7 @@ def _answer(offers: Offers, lines: Sequence[Line], searches: list[Search], exact
 
 
 def _decided(offers: Offers, searches: list[Search]) -> tuple[list[int], list[dict[int, tuple[int, int]]]]:
-    """Applications of each fixed offer; and by line, for each run with units there, these and the free ones among them."""
+    """Applications of each fixed offer; by line, for each run with units there, these and the free ones among them."""
     applications = [0] * len(offers.fixed)
     used: list[dict[int, tuple[int, int]]] = [{} for _ in offers.lines]
     before = [0] * len(offers.runs)

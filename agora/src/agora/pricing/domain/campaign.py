@@ -36,7 +36,7 @@ class Campaign:
         return replace(self, redemptions=0)
 
     def redeemable(self, now: datetime, uses_by_user: int) -> None:
-        """Raises Refusal COUPON_INVALID when it does not hold now, COUPON_EXHAUSTED when it was redeemed as often as it may."""
+        """Raises Refusal COUPON_INVALID when it does not hold now, COUPON_EXHAUSTED when a limit is reached."""
         if not self.in_force(now):
             raise invalid_coupon(self.promotion.coupon_code)
         if self.redemption_limit and self.redemptions >= self.redemption_limit:
@@ -64,11 +64,15 @@ def same_redemption(earlier: Redemption, user_id: str, coupon_codes: tuple[str, 
     if earlier.released:
         raise Refusal(Reason.INVALID_STATE, "The uses of this key were taken back; a key is not used again.")
     if (earlier.user_id, earlier.coupon_codes) != (user_id, coupon_codes):
-        raise Refusal(PlatformReason.IDEMPOTENCY_KEY_REUSED, "The key was used before with other coupons or by another customer.")
+        raise Refusal(
+            PlatformReason.IDEMPOTENCY_KEY_REUSED, "The key was used before with other coupons or by another customer."
+        )
 
 
 def invalid_coupon(code: str) -> Refusal:
-    return Refusal(Reason.COUPON_INVALID, "There is no such coupon, or not at this time.", metadata={"coupon_code": code})
+    return Refusal(
+        Reason.COUPON_INVALID, "There is no such coupon, or not at this time.", metadata={"coupon_code": code}
+    )
 
 
 def _exhausted(code: str, detail: str) -> Refusal:

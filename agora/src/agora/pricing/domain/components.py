@@ -1,17 +1,18 @@
 """Cuts a basket's choices into components that can be searched one by one, and puts each into plain numbers.
 
-*Effective* benefits. On a line where a group has nothing but PercentOff, that percentage is no choice. Let `c` be the sum of these,
-at most the unit price, and `room = unit price - c`: whatever the other groups, the *searched* ones, give to a unit, more than `room`
-is lost. So a benefit `b` counts as `min(b, room)` in the search, an amount `a` as `min(a, quantity x room)`.
+*Effective* benefits. On a line where a group has nothing but PercentOff, that percentage is no choice. Let `c` be the
+sum of these, at most the unit price, and `room = unit price - c`: whatever the other groups, the *searched* ones, give
+to a unit, more than `room` is lost. So a benefit `b` counts as `min(b, room)` in the search, an amount `a` as `min(a,
+quantity x room)`.
 
-A line is *tight* when the searched groups together could give it more than `quantity x room`, each group counted with the most it can
-give: the larger of `quantity x` its largest effective unit benefit (of a PercentOff, Threshold, Bundle; `room` for a BuyGetFree) and
-its largest effective amount. On other lines benefits simply add up, so what the groups do there is independent. (With one
-searched group a line is never tight.)
+A line is *tight* when the searched groups together could give it more than `quantity x room`, each group counted with
+the most it can give: the larger of `quantity x` its largest effective unit benefit (of a PercentOff, Threshold, Bundle;
+`room` for a BuyGetFree) and its largest effective amount. On other lines benefits simply add up, so what the groups do
+there is independent. (With one searched group a line is never tight.)
 
-Two offers that involve a choice (Threshold, Bundle, BuyGetFree) are *linked* if they touch the same line and belong to the same
-group, or touch the same tight line. A component is a set of offers connected by links; components are taken in the order of
-their first offer, where fixed offers (by promotion id) come before runs (by group, then promotion id).
+Two offers that involve a choice (Threshold, Bundle, BuyGetFree) are *linked* if they touch the same line and belong to
+the same group, or touch the same tight line. A component is a set of offers connected by links; components are taken in
+the order of their first offer, where fixed offers (by promotion id) come before runs (by group, then promotion id).
 """
 
 from collections.abc import Iterable
@@ -32,11 +33,13 @@ class FixedMove:
     limit: int
     takes: tuple[tuple[int, int], ...]
     gain: int
+    unit_gains: tuple[int, ...]
+    """The part of `gain` that a unit of each take brings, rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunMove:
-    """A BuyGetFree: for each of its lines the cell, the worth of a free unit and the percentage that a used one loses."""
+    """A BuyGetFree: for each of its lines the cell, the worth of a free unit and what a used one loses."""
 
     offer: int
     period: int
@@ -110,7 +113,7 @@ def components_of(offers: Offers) -> list[Component]:
 
 
 def _connected(offers: Offers, worth: _Worth) -> list[list[int]]:
-    """Offers by component; an offer's number is its position in fixed, or that in runs plus the number of fixed ones."""
+    """Offers by component; an offer's number is its position in fixed, or in runs after the fixed ones."""
     count = len(offers.fixed) + len(offers.runs)
     parent = list(range(count))
 
@@ -158,12 +161,13 @@ def _component(offers: Offers, worth: _Worth, members: list[int]) -> Component:
     for index in fixed:
         offer = offers.fixed[index]
         takes = tuple((cell(offer.group, use.line), use.units) for use in offer.uses)
-        gain = 0
+        gains = []
         for use, (at, _) in zip(offer.uses, takes, strict=True):
             room = worth.room[use.line]
-            gain += use.units * (min(use.benefit, room) - lost[at])
-            gain += min(use.amount, offers.lines[use.line].quantity * room)
-        fixed_moves.append(FixedMove(index, offer.limit, takes, gain))
+            amount = min(use.amount, offers.lines[use.line].quantity * room)
+            gains.append(use.units * (min(use.benefit, room) - lost[at]) + amount)
+        unit_gains = tuple(-(-gain // use.units) for gain, use in zip(gains, offer.uses, strict=True))
+        fixed_moves.append(FixedMove(index, offer.limit, takes, sum(gains), unit_gains))
     run_moves = []
     for index in runs:
         run = offers.runs[index]

@@ -22,13 +22,11 @@ def share(amount: int, basis_points: int) -> int:
 
 
 def split(amount: int, weights: tuple[int, ...]) -> tuple[int, ...]:
-    """Divides `amount` in proportion to `weights`, none lost: the parts are the differences of the floors of the running sums.
+    """Divides `amount` in proportion to `weights`, losing nothing: the parts are differences of floors of running sums.
 
-    With `0 <= amount <= sum(weights)` no part is above its weight. All weights zero: all parts zero.
+    With `0 <= amount <= sum(weights)` no part is above its weight. Some weight is positive.
     """
     whole = sum(weights)
-    if whole == 0:
-        return tuple(0 for _ in weights)
     parts = []
     running = given = 0
     for weight in weights:

@@ -17,7 +17,7 @@ class Percent:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one application of a fixed offer does to a line: units used, taken off each of them, taken off the line as a whole."""
+    """One application of a fixed offer on a line: units used, taken off each, taken off the line as a whole."""
 
     line: int
     units: int
@@ -100,7 +100,10 @@ def offers_for(lines: Sequence[Line], promotions: Sequence[Promotion], coupon_co
 
 
 def _add_percents(
-    percents: dict[tuple[tuple[str, str], int], Percent], promotion: Promotion, terms: PercentOff, lines: tuple[Line, ...]
+    percents: dict[tuple[tuple[str, str], int], Percent],
+    promotion: Promotion,
+    terms: PercentOff,
+    lines: tuple[Line, ...],
 ) -> None:
     """Keeps the best of a group; comes in order of promotion id, so the first of equals stays."""
     for index, line in enumerate(lines):

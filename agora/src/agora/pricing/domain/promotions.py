@@ -1,36 +1,40 @@
 """What promotions mean.
 
-The words: a *line* is a product with a quantity; its units all have the same *unit price* (see `lines`), from which every
-benefit is computed, whatever else applies. Lines have a *canonical order*: dearest unit first, then by product id. Ids compare as
-UTF-8 bytes. A promotion with a coupon code takes part only if the request names that code.
+The words: a *line* is a product with a quantity; its units all have the same *unit price* (see `lines`), from which
+every benefit is computed, whatever else applies. Lines have a *canonical order*: dearest unit first, then by product
+id. Ids compare as UTF-8 bytes. A promotion with a coupon code takes part only if the request names that code.
 
-A promotion belongs to a *group*: its exclusivity group, or one of its own when that is empty. **Within a group a unit is used by
-at most one promotion; promotions of different groups may use the same unit.** Groups have a canonical order too: by (exclusivity
-group, and for those without one promotion id).
+A promotion belongs to a *group*: its exclusivity group, or one of its own when that is empty. **Within a group a unit
+is used by at most one promotion; promotions of different groups may use the same unit.** Groups have a canonical order
+too: by (exclusivity group, and for those without one promotion id).
 
 A *combination* says for every promotion which units it uses:
 
-- **Threshold** uses all units of its set or none. It may be used if the set's units cost at least the minimum at their unit prices.
-  With basis points every unit gets that share of its unit price, half to even. With an amount, at most what the units cost, the
-  amount is split over the set's lines in canonical order in proportion to their subtotals (`money.split`).
-- **Bundle** uses one unit of each of its products at each application. What it takes off is the sum of their unit prices less its
-  price; if that is not positive, or a product is not in the basket, it does not apply. It is split over the products in canonical
-  order in proportion to their unit prices (`money.split`), so equal units get equal shares at every application.
-- **BuyGetFree** uses `k x (buy + free)` units of its set, any of them. All that it uses are put in canonical order and cut into
-  runs of `buy + free`; in each run the last `free` units, which are its cheapest, cost nothing. This makes `k` applications.
-- **PercentOff** is no choice: it uses each unit of its set that no other promotion of its group uses, each unit being one
-  application; of several in a group, the one that takes most off the unit, then the smallest promotion id. Every unit gets that share
-  of its unit price, half to even; where that is nothing, the unit is not used.
+- **Threshold** uses all units of its set or none. It may be used if the set's units cost at least the minimum at their
+  unit prices, and something at all. With basis points every unit gets that share of its unit price, half to even. With
+  an amount, at most what the units cost, the amount is split over the set's lines in canonical order in proportion to
+  their subtotals (`money.split`).
+- **Bundle** uses one unit of each of its products at each application. What it takes off is the sum of their unit
+  prices less its price; if that is not positive, or a product is not in the basket, it does not apply. It is split over
+  the products in canonical order in proportion to their unit prices (`money.split`), so equal units get equal shares at
+  every application.
+- **BuyGetFree** uses `k x (buy + free)` units of its set, any of them. All that it uses are put in canonical order and
+  cut into runs of `buy + free`; in each run the last `free` units, which are its cheapest, cost nothing. This makes `k`
+  applications.
+- **PercentOff** is no choice: it uses each unit of its set that no other promotion of its group uses, each unit being
+  one application; of several in a group, the one that takes most off the unit, then the smallest promotion id. Every
+  unit gets that share of its unit price, half to even; where that is nothing, the unit is not used.
 
-*Stacking.* A unit never costs less than nothing, nor does a line. The units of a line are alike, so what counts is only how many
-units of a line get which benefit from a group. Group by group in canonical order, the group's benefits for the line are laid on its
-units, the largest benefit (of equals, the smallest promotion id) on the unit with most left to pay, the second largest on the next,
-and so on; each takes off at most what is left. (That pairing loses least.) Last, the amounts of thresholds are taken off the line as a whole, by promotion id, each
-at most what is left. What a promotion took off in this way is its discount; one that took nothing off is not reported.
+*Stacking.* A unit never costs less than nothing, nor does a line. The units of a line are alike, so what counts is only
+how many units of a line get which benefit from a group. Group by group in canonical order, the group's benefits for the
+line are laid on its units, the largest benefit (of equals, the smallest promotion id) on the unit with most left to
+pay, the second largest on the next, and so on; each takes off at most what is left. (That pairing loses least.) Last,
+the amounts of thresholds are taken off the line as a whole, by promotion id, each at most what is left. What a
+promotion took off in this way is its discount; one that took nothing off is not reported.
 
-*The cheapest combination* has the smallest total. Among equals it is the one whose decisions come last in dictionary order, that is
-the one that applies more, earlier: first how often each threshold (once or not) and bundle applies, by promotion id; then, line
-by line in canonical order, how many units each BuyGetFree uses, by group and promotion id.
+*The cheapest combination* has the smallest total. Among equals it is the one whose decisions come last in dictionary
+order, that is the one that applies more, earlier: first how often each threshold (once or not) and bundle applies, by
+promotion id; then, line by line in canonical order, how many units each BuyGetFree uses, by group and promotion id.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agora.pricing.domain.money import UNITY, divide_half_even
 
 TIE = 1e-9
-"""Revenues closer than this share of the best are equal: what is decided must not hang on the last bit of a logarithm."""
+"""Revenues closer than this share of the best are equal: a decision must not hang on the last bit of a logarithm."""
 
 _LEAST_UNITS = 0.5
 
@@ -31,7 +31,8 @@ def reprice(history: History, max_change_basis_points: int, grid_steps: int) -> 
     """The revenue-best price of the grid, if the history determines an elasticity; else the price stays.
 
     With demand `units ~ price ** elasticity` the revenue of a price, against that of the current one, is
-    `(price / current) ** (1 + elasticity)`. Of equal revenues (see `TIE`) the price nearest the current one is taken, then the lower.
+    `(price / current) ** (1 + elasticity)`. Of equal revenues (see `TIE`) the price nearest the
+    current one is taken, then the lower.
     """
     slope = elasticity(history.points)
     if slope is None:
@@ -66,7 +67,8 @@ def grid(current: int, max_change_basis_points: int, grid_steps: int) -> list[in
     """
     furthest = current * max_change_basis_points // UNITY
     tried = {
-        current + max(-furthest, min(furthest, divide_half_even(current * max_change_basis_points * step, UNITY * grid_steps)))
+        current
+        + max(-furthest, min(furthest, divide_half_even(current * max_change_basis_points * step, UNITY * grid_steps)))
         for step in range(-grid_steps, grid_steps + 1)
     }
     return sorted(price for price in tried if price >= 1)

@@ -10,29 +10,21 @@ def settle(
 ) -> dict[str, int]:
     """What each promotion takes off a line, by promotion id.
 
-    `applications` holds one number for each of `offers.fixed`; `used` the units and the free units among them for each of
-    `offers.runs` that uses some of this line.
+    `applications` holds one number for each of `offers.fixed`; `used` the units and the free units among them for each
+    of `offers.runs` that uses some of this line.
     """
     unit, quantity = offers.lines[line].unit, offers.lines[line].quantity
-    left = [unit] * quantity
+    left = [(unit, quantity)]
     credits_: dict[str, int] = {}
     amounts: list[tuple[str, int]] = []
     for group in offers.groups_at[line]:
-        benefits = _benefits(offers, group, unit, quantity, applications, used)
-        left.sort(reverse=True)
-        position = 0
-        for benefit, promotion_id, units in benefits:
-            for _ in range(units):
-                taken = min(benefit, left[position])
-                left[position] -= taken
-                position += 1
-                credits_[promotion_id] = credits_.get(promotion_id, 0) + taken
+        left = _laid(left, _benefits(offers, line, group, applications, used), credits_)
         amounts.extend(
             (offers.fixed[index].promotion_id, use.amount)
             for index, use in group.fixed
             if use.amount and applications[index]
         )
-    rest = sum(left)
+    rest = sum(price * units for price, units in left)
     for promotion_id, amount in sorted(amounts):
         taken = min(amount, rest)
         rest -= taken
@@ -40,8 +32,32 @@ def settle(
     return credits_
 
 
+def _laid(
+    left: list[tuple[int, int]], benefits: list[tuple[int, str, int]], credits_: dict[str, int]
+) -> list[tuple[int, int]]:
+    """Lays a group's benefits on a line's units, given and returned as (what is left to pay, units), dearest first."""
+    after: dict[int, int] = {}
+    prices = iter(left)
+    price, units = next(prices)
+    for benefit, promotion_id, count in benefits:
+        remaining = count
+        while remaining:
+            if not units:
+                price, units = next(prices)
+            laid = min(units, remaining)
+            taken = min(benefit, price)
+            credits_[promotion_id] = credits_.get(promotion_id, 0) + taken * laid
+            after[price - taken] = after.get(price - taken, 0) + laid
+            units -= laid
+            remaining -= laid
+    for price, units in ((price, units), *prices):  # noqa: B020 - the rest of the one begun, then those not begun
+        if units:
+            after[price] = after.get(price, 0) + units
+    return sorted(after.items(), reverse=True)
+
+
 def room_for(offers: Offers, line: int) -> int:
-    """What is left of a line's unit price where the PercentOffs of groups that have nothing else there are taken off."""
+    """What is left of a unit price when the PercentOffs of groups that have nothing else there are taken off."""
     certain = sum(
         group.percent.benefit
         for group in offers.groups_at[line]
@@ -50,9 +66,7 @@ def room_for(offers: Offers, line: int) -> int:
     return max(0, offers.lines[line].unit - certain)
 
 
-def promise(
-    offers: Offers, line: int, applications: Sequence[int], used: Mapping[int, tuple[int, int]]
-) -> int:
+def promise(offers: Offers, line: int, applications: Sequence[int], used: Mapping[int, tuple[int, int]]) -> int:
     """The sum of a line's effective benefits (see `components`): at least what `settle` takes off."""
     quantity, room = offers.lines[line].quantity, room_for(offers, line)
     promised = quantity * (offers.lines[line].unit - room)
@@ -87,13 +101,13 @@ def _units_used(group: LineGroup, applications: Sequence[int], used: Mapping[int
 
 def _benefits(
     offers: Offers,
+    line: int,
     group: LineGroup,
-    unit: int,
-    quantity: int,
     applications: Sequence[int],
     used: Mapping[int, tuple[int, int]],
 ) -> list[tuple[int, str, int]]:
     """(benefit of a unit, promotion id, units) of one group, in the order in which they are laid."""
+    unit, quantity = offers.lines[line].unit, offers.lines[line].quantity
     benefits = [
         (use.benefit, offers.fixed[index].promotion_id, use.units * applications[index])
         for index, use in group.fixed

@@ -14,7 +14,7 @@ from tricorn.host import Host
 def register(host: Host) -> None:
     service = PromotionsService(PromotionsRepository(host.database), host.begin(PromotionsRepository), host.clock)
 
-    async def on_promotion_created(event: PromotionCreated, meta: EventMeta) -> None:  # noqa: ARG001
+    async def on_promotion_created(event: PromotionCreated, meta: EventMeta) -> None:
         service.forget_promotions()
 
     host.serve(PricingServer(host.cpu))

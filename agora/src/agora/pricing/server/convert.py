@@ -1,6 +1,7 @@
 """Promotions, as the contract and the domain say them."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from agora.pricing.domain.campaign import Campaign
 from agora.pricing.domain.promotions import Bundle, BuyGetFree, PercentOff, ProductSet, Promotion, Threshold
@@ -31,16 +32,16 @@ def _terms_from(message: pb.Promotion) -> PercentOff | BuyGetFree | Bundle | Thr
             return Bundle(tuple(bundle.product_ids), bundle.price_minor_units, bundle.max_applications)
         case _:
             off = message.threshold
-            return Threshold(
-                _set_from(off.products), off.minimum_minor_units, off.amount_minor_units, off.basis_points
-            )
+            return Threshold(_set_from(off.products), off.minimum_minor_units, off.amount_minor_units, off.basis_points)
 
 
 def _set_from(message: pb.ProductSet) -> ProductSet:
     return ProductSet(frozenset(message.category_ids), frozenset(message.product_ids))
 
 
+@lru_cache(maxsize=1024)
 def promotion_to(promotion: Promotion) -> pb.Promotion:
+    """The same message for the same promotion: to be copied into answers, not changed."""
     message = pb.Promotion(
         promotion_id=promotion.promotion_id,
         name=promotion.name,
@@ -55,9 +56,7 @@ def promotion_to(promotion: Promotion) -> pb.Promotion:
                 pb.BuyGetFree(products=_set_to(products), buy=buy, free=free, max_applications=limit)
             )
         case Bundle(product_ids, price, limit):
-            message.bundle.CopyFrom(
-                pb.Bundle(product_ids=product_ids, price_minor_units=price, max_applications=limit)
-            )
+            message.bundle.CopyFrom(pb.Bundle(product_ids=product_ids, price_minor_units=price, max_applications=limit))
         case Threshold(products, minimum, amount, basis_points):
             message.threshold.CopyFrom(pb.Threshold(products=_set_to(products), minimum_minor_units=minimum))
             if amount:

@@ -14,7 +14,7 @@ class PromotionsServer(PromotionsServiceBase):
     def __init__(self, service: PromotionsService) -> None:
         self._service = service
 
-    async def get_pricing_inputs(self, request: pb.GetPricingInputsRequest, call: Call) -> pb.PricingInputs:  # noqa: ARG002
+    async def get_pricing_inputs(self, request: pb.GetPricingInputsRequest, call: Call) -> pb.PricingInputs:
         inputs = await self._service.pricing_inputs(
             list(request.product_ids),
             request.user_id or None,
@@ -30,27 +30,27 @@ class PromotionsServer(PromotionsServiceBase):
             promotions=map(promotion_to, inputs.promotions),
         )
 
-    async def redeem_coupons(self, request: pb.RedeemCouponsRequest, call: Call) -> pb.RedeemCouponsResponse:  # noqa: ARG002
+    async def redeem_coupons(self, request: pb.RedeemCouponsRequest, call: Call) -> pb.RedeemCouponsResponse:
         await self._service.redeem(request.key, list(request.coupon_codes), request.user_id.lower())
         return pb.RedeemCouponsResponse()
 
-    async def release_coupons(self, request: pb.ReleaseCouponsRequest, call: Call) -> pb.ReleaseCouponsResponse:  # noqa: ARG002
+    async def release_coupons(self, request: pb.ReleaseCouponsRequest, call: Call) -> pb.ReleaseCouponsResponse:
         await self._service.release(request.key)
         return pb.ReleaseCouponsResponse()
 
-    async def create_promotion(self, request: pb.CreatePromotionRequest, call: Call) -> pb.PromotionRecord:  # noqa: ARG002
+    async def create_promotion(self, request: pb.CreatePromotionRequest, call: Call) -> pb.PromotionRecord:
         return campaign_to(await self._service.create_promotion(campaign_from(request.record)))
 
-    async def list_promotions(self, request: pb.ListPromotionsRequest, call: Call) -> pb.ListPromotionsResponse:  # noqa: ARG002
+    async def list_promotions(self, request: pb.ListPromotionsRequest, call: Call) -> pb.ListPromotionsResponse:
         return pb.ListPromotionsResponse(records=map(campaign_to, await self._service.promotions()))
 
-    async def get_customer_standing(self, request: pb.GetCustomerStandingRequest, call: Call) -> pb.CustomerStanding:  # noqa: ARG002
+    async def get_customer_standing(self, request: pb.GetCustomerStandingRequest, call: Call) -> pb.CustomerStanding:
         spent, tier = await self._service.standing(request.user_id)
         return pb.CustomerStanding(
             user_id=request.user_id.lower(), spent_minor_units=spent, tier=pb.Tier.ValueType(tier)
         )
 
-    async def get_demand_history(self, request: pb.GetDemandHistoryRequest, call: Call) -> pb.GetDemandHistoryResponse:  # noqa: ARG002
+    async def get_demand_history(self, request: pb.GetDemandHistoryRequest, call: Call) -> pb.GetDemandHistoryResponse:
         histories = await self._service.demand_history(list(request.product_ids), request.days)
         return pb.GetDemandHistoryResponse(histories=map(_history, histories))
 

@@ -30,7 +30,7 @@ from tricorn.v1 import auth_pb2 as tricorn_dot_v1_dot_auth__pb2
 from tricorn.v1 import options_pb2 as tricorn_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n agora/accounts/v1/accounts.proto\x12\x11\x61gora.accounts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tricorn/v1/auth.proto\x1a\x18tricorn/v1/options.proto\"\xcd\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x17\n\x05\x65mail\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x04\x65tag\x18\x07 \x01(\tB\x06\xaa\xd4\x18\x02 \x01\"d\n\nPublicUser\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x0fRegisterRequest\x12\x19\n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\xfe\x01`\x01\x12\"\n\x08password\x18\x02 \x01(\tB\x10\xbaH\x07r\x05\x10\n\x18\x80\x01\xaa\xd4\x18\x02\x10\x01\x12\x34\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18P2\x13^[^\\x00-\\x1f\\x7f]*$\"M\n\x0cLoginRequest\x12\x19\n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xfe\x01\x12\"\n\x08password\x18\x02 \x01(\tB\x10\xbaH\x07r\x05\x10\x01\x18\x80\x01\xaa\xd4\x18\x02\x10\x01\"p\n\tTokenPair\x12\x1c\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x06\xaa\xd4\x18\x02\x10\x01\x12\x1d\n\rrefresh_token\x18\x02 \x01(\tB\x06\xaa\xd4\x18\x02\x10\x01\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x12\n\ntoken_type\x18\x04 \x01(\t\"9\n\x0eRefreshRequest\x12\'\n\rrefresh_token\x18\x01 \x01(\tB\x10\xbaH\x07r\x05\x10\x10\x18\x80\x02\xaa\xd4\x18\x02\x10\x01\"8\n\rLogoutRequest\x12\'\n\rrefresh_token\x18\x01 \x01(\tB\x10\xbaH\x07r\x05\x10\x10\x18\x80\x02\xaa\xd4\x18\x02\x10\x01\"\x10\n\x0eLogoutResponse\"\x0e\n\x0cGetMeRequest\"X\n\nUserChange\x12\x39\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18P2\x13^[^\\x00-\\x1f\\x7f]*$H\x00\x88\x01\x01\x42\x0f\n\r_display_name\"\xfe\x01\n\x0fUpdateMeRequest\x12\x33\n\x04user\x18\x01 \x01(\x0b\x32\x1d.agora.accounts.v1.UserChangeB\x06\xbaH\x03\xc8\x01\x01\x12\x98\x01\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskBg\xbaHd\xba\x01\x61\n\x11update_mask.paths\x12\x1eonly display_name may be named\x1a,this.paths.all(path, path == \'display_name\')\x12\x1b\n\x04\x65tag\x18\x03 \x01(\tB\r\xbaH\x04r\x02\x18@\xaa\xd4\x18\x02 \x01\"+\n\x0eGetUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"r\n\x10ListUsersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\"\n\x05query\x18\x03 \x01(\tB\x13\xbaH\x10r\x0e\x18\x64\x32\n^[^\\x00]*$\"T\n\x11ListUsersResponse\x12&\n\x05users\x18\x01 \x03(\x0b\x32\x17.agora.accounts.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\n\n\x0f\x41\x63\x63ountsService\x12\x7f\n\x08Register\x12\".agora.accounts.v1.RegisterRequest\x1a\x17.agora.accounts.v1.User\"6\xaa\xd4\x18\x12\n\x02\x08\x01\x12\x05login\"\x02\x08\x05\x30\xc9\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12x\n\x05Login\x12\x1f.agora.accounts.v1.LoginRequest\x1a\x1c.agora.accounts.v1.TokenPair\"0\xaa\xd4\x18\x0f\n\x02\x08\x01\x12\x05login\"\x02\x08\x05\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12~\n\x07Refresh\x12!.agora.accounts.v1.RefreshRequest\x1a\x1c.agora.accounts.v1.TokenPair\"2\xaa\xd4\x18\x0f\n\x02\x08\x01\x12\x05login\"\x02\x08\x02\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12\x86\x01\n\x06Logout\x12 .agora.accounts.v1.LogoutRequest\x1a!.agora.accounts.v1.LogoutResponse\"7\x90\x02\x02\xaa\xd4\x18\x12\n\x02\x08\x01\x12\x05login\"\x02\x08\x02\x30\xcc\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12\x81\x01\n\x10GetJsonWebKeySet\x12#.tricorn.v1.GetJsonWebKeySetRequest\x1a\x19.tricorn.v1.JsonWebKeySet\"-\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x01\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12k\n\x0fListRevocations\x12\".tricorn.v1.ListRevocationsRequest\x1a#.tricorn.v1.ListRevocationsResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12p\n\x05GetMe\x12\x1f.agora.accounts.v1.GetMeRequest\x1a\x17.agora.accounts.v1.User\"-\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/users/me\x12}\n\x08UpdateMe\x12\".agora.accounts.v1.UpdateMeRequest\x1a\x17.agora.accounts.v1.User\"4\x90\x02\x02\xaa\xd4\x18\x0f\n\x02\x08\x02\x12\x05write\"\x02\x08\x02\x82\xd3\xe4\x93\x02\x18\x32\x10/api/v1/users/me:\x04user\x12\x81\x01\n\x07GetUser\x12!.agora.accounts.v1.GetUserRequest\x1a\x1d.agora.accounts.v1.PublicUser\"4\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/users/{user_id}\x12\x89\x01\n\tListUsers\x12#.agora.accounts.v1.ListUsersRequest\x1a$.agora.accounts.v1.ListUsersResponse\"1\x90\x02\x01\xaa\xd4\x18\x15\n\t\x08\x02\x12\x05staff\x12\x04read\"\x02\x08\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/usersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n agora/accounts/v1/accounts.proto\x12\x11\x61gora.accounts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tricorn/v1/auth.proto\x1a\x18tricorn/v1/options.proto\"\xcd\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x17\n\x05\x65mail\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x04\x65tag\x18\x07 \x01(\tB\x06\xaa\xd4\x18\x02 \x01\"d\n\nPublicUser\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x0fRegisterRequest\x12\x19\n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\xfe\x01`\x01\x12\"\n\x08password\x18\x02 \x01(\tB\x10\xbaH\x07r\x05\x10\n\x18\x80\x01\xaa\xd4\x18\x02\x10\x01\x12\x34\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18P2\x13^[^\\x00-\\x1f\\x7f]*$\"Y\n\x0cLoginRequest\x12%\n\x05\x65mail\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x03\x18\xfe\x01\x32\n^[^\\x00]*$\x12\"\n\x08password\x18\x02 \x01(\tB\x10\xbaH\x07r\x05\x10\x01\x18\x80\x01\xaa\xd4\x18\x02\x10\x01\"x\n\tTokenPair\x12 \n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\n\xaa\xd4\x18\x06\n\x02\x08\x05\x10\x01\x12!\n\rrefresh_token\x18\x02 \x01(\tB\n\xaa\xd4\x18\x06\n\x02\x08\x05\x10\x01\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x12\n\ntoken_type\x18\x04 \x01(\t\"9\n\x0eRefreshRequest\x12\'\n\rrefresh_token\x18\x01 \x01(\tB\x10\xbaH\x07r\x05\x10\x10\x18\x80\x02\xaa\xd4\x18\x02\x10\x01\"8\n\rLogoutRequest\x12\'\n\rrefresh_token\x18\x01 \x01(\tB\x10\xbaH\x07r\x05\x10\x10\x18\x80\x02\xaa\xd4\x18\x02\x10\x01\"\x10\n\x0eLogoutResponse\"\x0e\n\x0cGetMeRequest\"X\n\nUserChange\x12\x39\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18P2\x13^[^\\x00-\\x1f\\x7f]*$H\x00\x88\x01\x01\x42\x0f\n\r_display_name\"\xfe\x01\n\x0fUpdateMeRequest\x12\x33\n\x04user\x18\x01 \x01(\x0b\x32\x1d.agora.accounts.v1.UserChangeB\x06\xbaH\x03\xc8\x01\x01\x12\x98\x01\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskBg\xbaHd\xba\x01\x61\n\x11update_mask.paths\x12\x1eonly display_name may be named\x1a,this.paths.all(path, path == \'display_name\')\x12\x1b\n\x04\x65tag\x18\x03 \x01(\tB\r\xbaH\x04r\x02\x18@\xaa\xd4\x18\x02 \x01\"+\n\x0eGetUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"r\n\x10ListUsersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\"\n\x05query\x18\x03 \x01(\tB\x13\xbaH\x10r\x0e\x18\x64\x32\n^[^\\x00]*$\"T\n\x11ListUsersResponse\x12&\n\x05users\x18\x01 \x03(\x0b\x32\x17.agora.accounts.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\n\n\x0f\x41\x63\x63ountsService\x12\x7f\n\x08Register\x12\".agora.accounts.v1.RegisterRequest\x1a\x17.agora.accounts.v1.User\"6\xaa\xd4\x18\x12\n\x02\x08\x01\x12\x05login\"\x02\x08\x05\x30\xc9\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12x\n\x05Login\x12\x1f.agora.accounts.v1.LoginRequest\x1a\x1c.agora.accounts.v1.TokenPair\"0\xaa\xd4\x18\x0f\n\x02\x08\x01\x12\x05login\"\x02\x08\x05\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12~\n\x07Refresh\x12!.agora.accounts.v1.RefreshRequest\x1a\x1c.agora.accounts.v1.TokenPair\"2\xaa\xd4\x18\x0f\n\x02\x08\x01\x12\x05login\"\x02\x08\x02\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12\x86\x01\n\x06Logout\x12 .agora.accounts.v1.LogoutRequest\x1a!.agora.accounts.v1.LogoutResponse\"7\x90\x02\x02\xaa\xd4\x18\x12\n\x02\x08\x01\x12\x05login\"\x02\x08\x02\x30\xcc\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12\x81\x01\n\x10GetJsonWebKeySet\x12#.tricorn.v1.GetJsonWebKeySetRequest\x1a\x19.tricorn.v1.JsonWebKeySet\"-\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x01\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12k\n\x0fListRevocations\x12\".tricorn.v1.ListRevocationsRequest\x1a#.tricorn.v1.ListRevocationsResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12p\n\x05GetMe\x12\x1f.agora.accounts.v1.GetMeRequest\x1a\x17.agora.accounts.v1.User\"-\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/users/me\x12}\n\x08UpdateMe\x12\".agora.accounts.v1.UpdateMeRequest\x1a\x17.agora.accounts.v1.User\"4\x90\x02\x02\xaa\xd4\x18\x0f\n\x02\x08\x02\x12\x05write\"\x02\x08\x02\x82\xd3\xe4\x93\x02\x18\x32\x10/api/v1/users/me:\x04user\x12\x81\x01\n\x07GetUser\x12!.agora.accounts.v1.GetUserRequest\x1a\x1d.agora.accounts.v1.PublicUser\"4\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/users/{user_id}\x12\x89\x01\n\tListUsers\x12#.agora.accounts.v1.ListUsersRequest\x1a$.agora.accounts.v1.ListUsersResponse\"1\x90\x02\x01\xaa\xd4\x18\x15\n\t\x08\x02\x12\x05staff\x12\x04read\"\x02\x08\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/usersb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,13 +48,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERREQUEST'].fields_by_name['display_name']._loaded_options = None
   _globals['_REGISTERREQUEST'].fields_by_name['display_name']._serialized_options = b'\272H\033r\031\020\001\030P2\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_LOGINREQUEST'].fields_by_name['email']._loaded_options = None
-  _globals['_LOGINREQUEST'].fields_by_name['email']._serialized_options = b'\272H\007r\005\020\003\030\376\001'
+  _globals['_LOGINREQUEST'].fields_by_name['email']._serialized_options = b'\272H\023r\021\020\003\030\376\0012\n^[^\\x00]*$'
   _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\272H\007r\005\020\001\030\200\001\252\324\030\002\020\001'
   _globals['_TOKENPAIR'].fields_by_name['access_token']._loaded_options = None
-  _globals['_TOKENPAIR'].fields_by_name['access_token']._serialized_options = b'\252\324\030\002\020\001'
+  _globals['_TOKENPAIR'].fields_by_name['access_token']._serialized_options = b'\252\324\030\006\n\002\010\005\020\001'
   _globals['_TOKENPAIR'].fields_by_name['refresh_token']._loaded_options = None
-  _globals['_TOKENPAIR'].fields_by_name['refresh_token']._serialized_options = b'\252\324\030\002\020\001'
+  _globals['_TOKENPAIR'].fields_by_name['refresh_token']._serialized_options = b'\252\324\030\006\n\002\010\005\020\001'
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\272H\007r\005\020\020\030\200\002\252\324\030\002\020\001'
   _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._loaded_options = None
@@ -102,27 +102,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERREQUEST']._serialized_start=541
   _globals['_REGISTERREQUEST']._serialized_end=675
   _globals['_LOGINREQUEST']._serialized_start=677
-  _globals['_LOGINREQUEST']._serialized_end=754
-  _globals['_TOKENPAIR']._serialized_start=756
-  _globals['_TOKENPAIR']._serialized_end=868
-  _globals['_REFRESHREQUEST']._serialized_start=870
-  _globals['_REFRESHREQUEST']._serialized_end=927
-  _globals['_LOGOUTREQUEST']._serialized_start=929
-  _globals['_LOGOUTREQUEST']._serialized_end=985
-  _globals['_LOGOUTRESPONSE']._serialized_start=987
-  _globals['_LOGOUTRESPONSE']._serialized_end=1003
-  _globals['_GETMEREQUEST']._serialized_start=1005
-  _globals['_GETMEREQUEST']._serialized_end=1019
-  _globals['_USERCHANGE']._serialized_start=1021
-  _globals['_USERCHANGE']._serialized_end=1109
-  _globals['_UPDATEMEREQUEST']._serialized_start=1112
-  _globals['_UPDATEMEREQUEST']._serialized_end=1366
-  _globals['_GETUSERREQUEST']._serialized_start=1368
-  _globals['_GETUSERREQUEST']._serialized_end=1411
-  _globals['_LISTUSERSREQUEST']._serialized_start=1413
-  _globals['_LISTUSERSREQUEST']._serialized_end=1527
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1529
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1613
-  _globals['_ACCOUNTSSERVICE']._serialized_start=1616
-  _globals['_ACCOUNTSSERVICE']._serialized_end=2903
+  _globals['_LOGINREQUEST']._serialized_end=766
+  _globals['_TOKENPAIR']._serialized_start=768
+  _globals['_TOKENPAIR']._serialized_end=888
+  _globals['_REFRESHREQUEST']._serialized_start=890
+  _globals['_REFRESHREQUEST']._serialized_end=947
+  _globals['_LOGOUTREQUEST']._serialized_start=949
+  _globals['_LOGOUTREQUEST']._serialized_end=1005
+  _globals['_LOGOUTRESPONSE']._serialized_start=1007
+  _globals['_LOGOUTRESPONSE']._serialized_end=1023
+  _globals['_GETMEREQUEST']._serialized_start=1025
+  _globals['_GETMEREQUEST']._serialized_end=1039
+  _globals['_USERCHANGE']._serialized_start=1041
+  _globals['_USERCHANGE']._serialized_end=1129
+  _globals['_UPDATEMEREQUEST']._serialized_start=1132
+  _globals['_UPDATEMEREQUEST']._serialized_end=1386
+  _globals['_GETUSERREQUEST']._serialized_start=1388
+  _globals['_GETUSERREQUEST']._serialized_end=1431
+  _globals['_LISTUSERSREQUEST']._serialized_start=1433
+  _globals['_LISTUSERSREQUEST']._serialized_end=1547
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1549
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1633
+  _globals['_ACCOUNTSSERVICE']._serialized_start=1636
+  _globals['_ACCOUNTSSERVICE']._serialized_end=2923
 # @@protoc_insertion_point(module_scope)

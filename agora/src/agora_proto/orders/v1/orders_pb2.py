@@ -30,13 +30,23 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tricorn.v1 import options_pb2 as tricorn_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gora/orders/v1/orders.proto\x12\x0f\x61gora.orders.v1\x1a$agora/storefront/v1/storefront.proto\x1a\x14\x61gora/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"\x90\x05\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.agora.orders.v1.Order.State\x12.\n\x05lines\x18\x04 \x03(\x0b\x32\x1f.agora.storefront.v1.QuotedLine\x12\x38\n\npromotions\x18\x05 \x03(\x0b\x32$.agora.storefront.v1.QuotedPromotion\x12!\n\x08subtotal\x18\x06 \x01(\x0b\x32\x0f.agora.v1.Money\x12!\n\x08\x64iscount\x18\x07 \x01(\x0b\x32\x0f.agora.v1.Money\x12\x1e\n\x05total\x18\x08 \x01(\x0b\x32\x0f.agora.v1.Money\x12\x16\n\x0epayment_method\x18\t \x01(\t\x12\x12\n\npayment_id\x18\n \x01(\t\x12\x16\n\x0ereservation_id\x18\x0b \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x04\x65tag\x18\x0f \x01(\tB\x06\xaa\xd4\x18\x02 \x01\"\x99\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x11\n\rSTATE_REFUSED\x10\x04\x12\x14\n\x10STATE_CANCELLING\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\xca\x03\n\x12\x43reateOrderRequest\x12\x8f\x01\n\x05lines\x18\x01 \x03(\x0b\x32\x1e.agora.storefront.v1.QuoteLineB`\xbaH]\x92\x01\x04\x08\x01\x10\x32\xba\x01S\n\x0clines.unique\x12\x19\x65\x61\x63h product at most once\x1a(this.map(line, line.product_id).unique()\x12#\n\x07\x63oupons\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x05\x18\x01\"\x06r\x04\x10\x01\x18(\x12k\n\x0epayment_method\x18\x03 \x01(\tBS\xbaHPrNR\x07test_okR\rtest_declinedR\x17test_insufficient_fundsR\x10test_answer_lostR\ttest_slow\x12)\n\x0e\x65xpected_total\x18\x04 \x01(\x0b\x32\x0f.agora.v1.MoneyH\x00\x12\'\n\x14\x61\x63\x63\x65pt_current_price\x18\x05 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12(\n\x0fidempotency_key\x18\x06 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x42\x12\n\tagreement\x12\x05\xbaH\x02\x08\x01\"O\n\x11ListOrdersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"U\n\x12ListOrdersResponse\x12&\n\x06orders\x18\x01 \x03(\x0b\x32\x16.agora.orders.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x0fGetOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"0\n\x12\x43\x61ncelOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"/\n\x11WatchOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\";\n\x12WatchOrderResponse\x12%\n\x05order\x18\x01 \x01(\x0b\x32\x16.agora.orders.v1.Order\"\x18\n\x16GetOrderFiguresRequest\"Z\n\x0cOrderFigures\x12\x0e\n\x06orders\x18\x01 \x01(\x03\x12\x18\n\x10\x63onfirmed_orders\x18\x02 \x01(\x03\x12 \n\x07revenue\x18\x03 \x01(\x0b\x32\x0f.agora.v1.Money2\xaa\x06\n\rOrdersService\x12{\n\x0b\x43reateOrder\x12#.agora.orders.v1.CreateOrderRequest\x1a\x16.agora.orders.v1.Order\"/\xaa\xd4\x18\x12\n\x02\x08\x02\x12\x05write\"\x02\x08\n0\xc9\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/api/v1/orders:\x01*\x12\x82\x01\n\nListOrders\x12\".agora.orders.v1.ListOrdersRequest\x1a#.agora.orders.v1.ListOrdersResponse\"+\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/orders\x12|\n\x08GetOrder\x12 .agora.orders.v1.GetOrderRequest\x1a\x16.agora.orders.v1.Order\"6\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/orders/{order_id}\x12\x8d\x01\n\x0b\x43\x61ncelOrder\x12#.agora.orders.v1.CancelOrderRequest\x1a\x16.agora.orders.v1.Order\"A\x90\x02\x02\xaa\xd4\x18\x0f\n\x02\x08\x02\x12\x05write\"\x02\x08\n\x82\xd3\xe4\x93\x02%\" /api/v1/orders/{order_id}:cancel:\x01*\x12\x9c\x01\n\nWatchOrder\x12\".agora.orders.v1.WatchOrderRequest\x1a#.agora.orders.v1.WatchOrderResponse\"C\x90\x02\x01\xaa\xd4\x18\x15\n\x02\x08\x02\x12\x04read*\t\n\x02\x08\x0f\x12\x03\x08\xac\x02\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/orders/{order_id}:watch0\x01\x12j\n\x0fGetOrderFigures\x12\'.agora.orders.v1.GetOrderFiguresRequest\x1a\x1d.agora.orders.v1.OrderFigures\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gora/orders/v1/orders.proto\x12\x0f\x61gora.orders.v1\x1a$agora/storefront/v1/storefront.proto\x1a\x14\x61gora/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"\xc2\x05\n\x05Order\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.agora.orders.v1.Order.State\x12.\n\x05lines\x18\x04 \x03(\x0b\x32\x1f.agora.storefront.v1.QuotedLine\x12\x38\n\npromotions\x18\x05 \x03(\x0b\x32$.agora.storefront.v1.QuotedPromotion\x12!\n\x08subtotal\x18\x06 \x01(\x0b\x32\x0f.agora.v1.Money\x12!\n\x08\x64iscount\x18\x07 \x01(\x0b\x32\x0f.agora.v1.Money\x12\x1e\n\x05total\x18\x08 \x01(\x0b\x32\x0f.agora.v1.Money\x12\x16\n\x0epayment_method\x18\t \x01(\t\x12\x1c\n\npayment_id\x18\n \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12 \n\x0ereservation_id\x18\x0b \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x0f\n\x07\x66\x61ilure\x18\x0c \x01(\t\x12\x39\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x39\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x14\n\x04\x65tag\x18\x0f \x01(\tB\x06\xaa\xd4\x18\x02 \x01\"\x99\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x11\n\rSTATE_REFUSED\x10\x04\x12\x14\n\x10STATE_CANCELLING\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\xca\x03\n\x12\x43reateOrderRequest\x12\x8f\x01\n\x05lines\x18\x01 \x03(\x0b\x32\x1e.agora.storefront.v1.QuoteLineB`\xbaH]\x92\x01\x04\x08\x01\x10\x32\xba\x01S\n\x0clines.unique\x12\x19\x65\x61\x63h product at most once\x1a(this.map(line, line.product_id).unique()\x12#\n\x07\x63oupons\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x05\x18\x01\"\x06r\x04\x10\x01\x18(\x12k\n\x0epayment_method\x18\x03 \x01(\tBS\xbaHPrNR\x07test_okR\rtest_declinedR\x17test_insufficient_fundsR\x10test_answer_lostR\ttest_slow\x12)\n\x0e\x65xpected_total\x18\x04 \x01(\x0b\x32\x0f.agora.v1.MoneyH\x00\x12\'\n\x14\x61\x63\x63\x65pt_current_price\x18\x05 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12(\n\x0fidempotency_key\x18\x06 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x42\x12\n\tagreement\x12\x05\xbaH\x02\x08\x01\"O\n\x11ListOrdersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"U\n\x12ListOrdersResponse\x12&\n\x06orders\x18\x01 \x03(\x0b\x32\x16.agora.orders.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x0fGetOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"0\n\x12\x43\x61ncelOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"/\n\x11WatchOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\";\n\x12WatchOrderResponse\x12%\n\x05order\x18\x01 \x01(\x0b\x32\x16.agora.orders.v1.Order\"\x18\n\x16GetOrderFiguresRequest\"Z\n\x0cOrderFigures\x12\x0e\n\x06orders\x18\x01 \x01(\x03\x12\x18\n\x10\x63onfirmed_orders\x18\x02 \x01(\x03\x12 \n\x07revenue\x18\x03 \x01(\x0b\x32\x0f.agora.v1.Money2\xaa\x06\n\rOrdersService\x12{\n\x0b\x43reateOrder\x12#.agora.orders.v1.CreateOrderRequest\x1a\x16.agora.orders.v1.Order\"/\xaa\xd4\x18\x12\n\x02\x08\x02\x12\x05write\"\x02\x08\n0\xc9\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/api/v1/orders:\x01*\x12\x82\x01\n\nListOrders\x12\".agora.orders.v1.ListOrdersRequest\x1a#.agora.orders.v1.ListOrdersResponse\"+\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/orders\x12|\n\x08GetOrder\x12 .agora.orders.v1.GetOrderRequest\x1a\x16.agora.orders.v1.Order\"6\x90\x02\x01\xaa\xd4\x18\x0e\n\x02\x08\x02\x12\x04read\"\x02\x08\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/orders/{order_id}\x12\x8d\x01\n\x0b\x43\x61ncelOrder\x12#.agora.orders.v1.CancelOrderRequest\x1a\x16.agora.orders.v1.Order\"A\x90\x02\x02\xaa\xd4\x18\x0f\n\x02\x08\x02\x12\x05write\"\x02\x08\n\x82\xd3\xe4\x93\x02%\" /api/v1/orders/{order_id}:cancel:\x01*\x12\x9c\x01\n\nWatchOrder\x12\".agora.orders.v1.WatchOrderRequest\x1a#.agora.orders.v1.WatchOrderResponse\"C\x90\x02\x01\xaa\xd4\x18\x15\n\x02\x08\x02\x12\x04read*\t\n\x02\x08\x0f\x12\x03\x08\xac\x02\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/orders/{order_id}:watch0\x01\x12j\n\x0fGetOrderFigures\x12\'.agora.orders.v1.GetOrderFiguresRequest\x1a\x1d.agora.orders.v1.OrderFigures\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agora.orders.v1.orders_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ORDER'].fields_by_name['order_id']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['order_id']._serialized_options = b'\252\324\030\004\n\002\010\005'
+  _globals['_ORDER'].fields_by_name['payment_id']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['payment_id']._serialized_options = b'\252\324\030\004\n\002\010\005'
+  _globals['_ORDER'].fields_by_name['reservation_id']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['reservation_id']._serialized_options = b'\252\324\030\004\n\002\010\005'
+  _globals['_ORDER'].fields_by_name['create_time']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['create_time']._serialized_options = b'\252\324\030\004\n\002\010\005'
+  _globals['_ORDER'].fields_by_name['update_time']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['update_time']._serialized_options = b'\252\324\030\004\n\002\010\005'
   _globals['_ORDER'].fields_by_name['etag']._loaded_options = None
   _globals['_ORDER'].fields_by_name['etag']._serialized_options = b'\252\324\030\002 \001'
   _globals['_CREATEORDERREQUEST'].oneofs_by_name['agreement']._loaded_options = None
@@ -74,27 +84,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERSSERVICE'].methods_by_name['GetOrderFigures']._loaded_options = None
   _globals['_ORDERSSERVICE'].methods_by_name['GetOrderFigures']._serialized_options = b'\220\002\001\252\324\030\010\n\002\010\003\"\002\010\001'
   _globals['_ORDER']._serialized_start=228
-  _globals['_ORDER']._serialized_end=884
-  _globals['_ORDER_STATE']._serialized_start=731
-  _globals['_ORDER_STATE']._serialized_end=884
-  _globals['_CREATEORDERREQUEST']._serialized_start=887
-  _globals['_CREATEORDERREQUEST']._serialized_end=1345
-  _globals['_LISTORDERSREQUEST']._serialized_start=1347
-  _globals['_LISTORDERSREQUEST']._serialized_end=1426
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1428
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1513
-  _globals['_GETORDERREQUEST']._serialized_start=1515
-  _globals['_GETORDERREQUEST']._serialized_end=1560
-  _globals['_CANCELORDERREQUEST']._serialized_start=1562
-  _globals['_CANCELORDERREQUEST']._serialized_end=1610
-  _globals['_WATCHORDERREQUEST']._serialized_start=1612
-  _globals['_WATCHORDERREQUEST']._serialized_end=1659
-  _globals['_WATCHORDERRESPONSE']._serialized_start=1661
-  _globals['_WATCHORDERRESPONSE']._serialized_end=1720
-  _globals['_GETORDERFIGURESREQUEST']._serialized_start=1722
-  _globals['_GETORDERFIGURESREQUEST']._serialized_end=1746
-  _globals['_ORDERFIGURES']._serialized_start=1748
-  _globals['_ORDERFIGURES']._serialized_end=1838
-  _globals['_ORDERSSERVICE']._serialized_start=1841
-  _globals['_ORDERSSERVICE']._serialized_end=2651
+  _globals['_ORDER']._serialized_end=934
+  _globals['_ORDER_STATE']._serialized_start=781
+  _globals['_ORDER_STATE']._serialized_end=934
+  _globals['_CREATEORDERREQUEST']._serialized_start=937
+  _globals['_CREATEORDERREQUEST']._serialized_end=1395
+  _globals['_LISTORDERSREQUEST']._serialized_start=1397
+  _globals['_LISTORDERSREQUEST']._serialized_end=1476
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1478
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1563
+  _globals['_GETORDERREQUEST']._serialized_start=1565
+  _globals['_GETORDERREQUEST']._serialized_end=1610
+  _globals['_CANCELORDERREQUEST']._serialized_start=1612
+  _globals['_CANCELORDERREQUEST']._serialized_end=1660
+  _globals['_WATCHORDERREQUEST']._serialized_start=1662
+  _globals['_WATCHORDERREQUEST']._serialized_end=1709
+  _globals['_WATCHORDERRESPONSE']._serialized_start=1711
+  _globals['_WATCHORDERRESPONSE']._serialized_end=1770
+  _globals['_GETORDERFIGURESREQUEST']._serialized_start=1772
+  _globals['_GETORDERFIGURESREQUEST']._serialized_end=1796
+  _globals['_ORDERFIGURES']._serialized_start=1798
+  _globals['_ORDERFIGURES']._serialized_end=1888
+  _globals['_ORDERSSERVICE']._serialized_start=1891
+  _globals['_ORDERSSERVICE']._serialized_end=2701
 # @@protoc_insertion_point(module_scope)

@@ -155,7 +155,17 @@ Global___PriceProductsResponse: _TypeAlias = PriceProductsResponse  # noqa: Y015
 
 @_typing.final
 class Promotion(_message.Message):
-    """A rule that makes a basket cheaper. It applies at most once for each legal choice of units, as its kind says."""
+    """A rule that makes a basket cheaper; it is allowed not to apply.
+
+    Every benefit is computed from unit prices before promotions. Within an exclusivity group a unit is used by at most one promotion;
+    promotions of different groups may use the same unit. A unit then costs its price less the sum of the benefits, and never less
+    than nothing; nor does a line. What stacks on what: group by group (by exclusivity_group, then, where that is empty, by
+    promotion_id), the benefits that a group gives to units of a line are laid, largest first, on the units of that line with most left
+    to pay; amounts of thresholds come off the line last, by promotion_id. So the answer does not depend on the order of the request.
+    Of equally cheap combinations the one is taken that applies more, earlier: first how often thresholds and bundles apply, by
+    promotion_id, then line by line (dearest unit first, then product_id) how many units each buy_get_free uses.
+    The whole of it, and the search whose steps are counted, is written in agora.pricing.domain: promotions, components, search.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -231,7 +241,9 @@ Global___ProductSet: _TypeAlias = ProductSet  # noqa: Y015
 
 @_typing.final
 class PercentOff(_message.Message):
-    """So much off every unit of a set."""
+    """So much off every unit of a set that no other promotion of its group uses. Of several in a group the one that takes most off a
+    unit counts, then the one with the smallest promotion_id. Each unit is one application.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -256,7 +268,9 @@ Global___PercentOff: _TypeAlias = PercentOff  # noqa: Y015
 
 @_typing.final
 class BuyGetFree(_message.Message):
-    """Of every `buy + free` units of a set, the `free` cheapest cost nothing."""
+    """Of every `buy + free` units of a set, the `free` cheapest cost nothing. It uses a multiple of `buy + free` units, any of the set; all
+    that it uses are put in order, dearest first, and cut into runs of that length.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -288,7 +302,9 @@ Global___BuyGetFree: _TypeAlias = BuyGetFree  # noqa: Y015
 
 @_typing.final
 class Bundle(_message.Message):
-    """One unit of each product for a price together."""
+    """One unit of each product for a price together, where that is less than what they cost. What it takes off is split over its products
+    in proportion to their unit prices.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -317,7 +333,10 @@ Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
 
 @_typing.final
 class Threshold(_message.Message):
-    """Something off when the units of a set, at their prices before promotions, cost at least a minimum."""
+    """Something off when all units of a set in the basket, at their prices before promotions, cost at least a minimum. It uses all of them
+    or does not apply. Basis points come off every unit; an amount, at most what the units cost, is split over the lines in proportion
+    to what they cost.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -386,7 +405,7 @@ class PriceBasketRequest(_message.Message):
     STEP_BUDGET_FIELD_NUMBER: _builtins.int
     tier: Global___Tier.ValueType
     step_budget: _builtins.int
-    """How many nodes the search may open before it answers with the best it has. Zero: 200000."""
+    """How many nodes the search may open before it answers with the best it has. Zero: 20000."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BasketLine]:
         """Each product at most once."""
@@ -507,7 +526,7 @@ class PriceBasketResponse(_message.Message):
 
     @_builtins.property
     def applied(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedPromotion]:
-        """By promotion_id."""
+        """By promotion_id; only those that took something off."""
 
     def __init__(
         self,
@@ -615,8 +634,11 @@ class Repricing(_message.Message):
     ELASTICITY_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     new_minor_units: _builtins.int
+    """Of prices whose revenues differ by less than 1e-9 of the best the one nearest the current price, then the lower."""
     elasticity: _builtins.float
-    """d ln(units) / d ln(price). Absent when the history does not determine it: the price then stays."""
+    """d ln(units) / d ln(price), by least squares; a day without a sale counts as half a unit.
+    Absent when the history does not determine it: the price then stays.
+    """
     def __init__(
         self,
         *,
@@ -694,6 +716,9 @@ class ProductDemand(_message.Message):
     DEMAND_BASIS_POINTS_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     demand_basis_points: _builtins.int
+    """From the units sold in the last 7 and in the last 28 days (UTC), today among them: 10000 x 4 x (recent + 10) / (usual + 40), half
+    to even, within 8000 and 15000.
+    """
     def __init__(
         self,
         *,
@@ -832,7 +857,9 @@ class PromotionRecord(_message.Message):
     @_builtins.property
     def promotion(self) -> Global___Promotion: ...
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Absent: since ever."""
+
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Absent: until further notice."""
@@ -938,6 +965,7 @@ class CustomerStanding(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     spent_minor_units: _builtins.int
+    """Totals of orders placed and not cancelled. Silver from 20000, gold from 100000."""
     tier: Global___Tier.ValueType
     def __init__(
         self,

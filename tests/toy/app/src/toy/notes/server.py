@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from toy_proto.notes.v1 import notes_pb2 as contract
 from toy_proto.notes.v1.notes_tricorn import KeysServiceBase, NotesServiceBase
 from toy_proto.reasons import Reason
+
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.data import Connection, uuid7
 from tricorn.events import Begin

@@ -3,6 +3,7 @@
 from toy_proto.notes.v1.notes_pb2 import NoteAdded
 from toy_proto.tally.v1 import tally_pb2 as contract
 from toy_proto.tally.v1.tally_tricorn import TallyServiceBase
+
 from tricorn.data import Connection, Database
 from tricorn.events import EventMeta, Work
 from tricorn.host import Host

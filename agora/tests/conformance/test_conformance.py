@@ -1,0 +1,79 @@
+"""Every case of every contract, in this process and behind a socket; and that the cases leave nothing out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tricorn.conformance import Case, Gap, InProcess, OverSocket, load_cases, load_gaps, play, unreached
+from tricorn.contract import reasons, service_policies
+from tricorn.contract.policy import Level
+from tricorn.data import EmbeddedPostgres
+from tricorn.host import load_manifest
+
+APPLICATION = Path(__file__).parents[2]
+FOLDER = APPLICATION / "conformance"
+MANIFEST = load_manifest(APPLICATION)
+MANIFEST.activate()
+CASES = load_cases(MANIFEST, FOLDER)
+GAPS = load_gaps(FOLDER / "known_gaps.toml")
+SERVICES = [contract for context in MANIFEST.contexts.values() for contract in context.contracts]
+# Given by gateways and by the wire, before or instead of an implementation; their own tests show them.
+NOT_OF_AN_IMPLEMENTATION = {
+    "MALFORMED_REQUEST", "METHOD_NOT_ALLOWED", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "NOT_ACCEPTABLE",
+    "RATE_LIMITED", "CANCELLED", "INTERNAL", "UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED",
+}  # fmt: skip
+
+
+def _ids(cases: list[Case]) -> Iterator[str]:
+    return (case.id for case in cases)
+
+
+@pytest.mark.parametrize("case", CASES, ids=_ids(CASES))
+async def test_the_python_implementation_behaves_as_its_contract_says(case: Case, postgres: EmbeddedPostgres) -> None:
+    outcome = await play(case, InProcess(postgres, APPLICATION), GAPS)
+
+    assert outcome.passed, outcome.findings or "a known gap has closed: strike it out of known_gaps.toml"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("case", CASES, ids=_ids(CASES))
+async def test_it_behaves_so_behind_a_socket_as_well(case: Case, postgres: EmbeddedPostgres) -> None:
+    outcome = await play(case, OverSocket(postgres, APPLICATION), GAPS)
+
+    assert outcome.passed, outcome.findings
+
+
+def test_every_method_has_a_case() -> None:
+    assert unreached(CASES, SERVICES) == []
+
+
+def test_every_reason_has_a_case() -> None:
+    reached = {case.error.reason for case in CASES if case.error is not None}
+
+    assert set(reasons()) - NOT_OF_AN_IMPLEMENTATION - reached == set()
+
+
+def test_every_method_that_takes_something_has_a_case_that_is_refused() -> None:
+    refused = {case.policy.full_name for case in CASES if case.error is not None}
+    takes = {
+        policy.full_name
+        for service in SERVICES
+        for policy in service_policies(service)
+        if policy.input.DESCRIPTOR.fields and policy.level is not Level.INTERNAL
+    }
+
+    assert takes - refused == set()
+
+
+def test_gaps_name_cases_that_are_there() -> None:
+    assert {gap.case for gap in GAPS} - {case.id for case in CASES} == set()
+
+
+async def test_a_gap_that_has_closed_fails(postgres: EmbeddedPostgres) -> None:
+    case = next(case for case in CASES if case.policy.name == "GetOrderFigures")
+    gap = Gap(case.id, "python", "none, it only says so")
+
+    outcome = await play(case, InProcess(postgres, APPLICATION), [gap])
+
+    assert not outcome.passed

@@ -1,0 +1,125 @@
+"""HTTP load from one process: as fast as it goes (closed loop), or at a fixed rate (open loop).
+
+In the open loop every request has a time at which it should be sent, and its latency counts from then on: a server
+that falls behind is not spared by a generator that waits for it. The client is deliberately bare (one write, one
+parse of the head, keep-alive) so that it takes little of the two cores.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Request = Callable[[], bytes]
+"""Makes the bytes of the next request."""
+
+_TIMEOUT = 30.0
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run measured; latencies in seconds."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        return len(self.latencies)
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds if self.seconds else 0.0
+
+    def quantile(self, share: float) -> float:
+        """The latency that ``share`` of the requests stayed below, in milliseconds."""
+        ordered = sorted(self.latencies)
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+    @property
+    def failures(self) -> int:
+        """Answers that were not 2xx."""
+        return sum(count for status, count in self.statuses.items() if not 200 <= status < 300)  # noqa: PLR2004
+
+
+class Connection:
+    """One kept-alive connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def send(self, request: bytes) -> int:
+        """Sends a request, reads the whole answer, and returns its status."""
+        if self._reader is None or self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection(*self._address)
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        lower = head.lower()
+        at = lower.find(b"content-length:")
+        if at >= 0:
+            await self._reader.readexactly(int(lower[at + 15 : lower.index(b"\r", at)]))
+        if b"connection: close" in lower:
+            self.close()
+        return int(head[9:12])
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
+async def closed_loop(host: str, port: int, make: Request, *, connections: int, seconds: float) -> Result:
+    """Each connection sends its next request as soon as the last one is answered."""
+    result = Result()
+    began = time.perf_counter()
+    until = began + seconds
+
+    async def work() -> None:
+        connection = Connection(host, port)
+        while (now := time.perf_counter()) < until:
+            status = await asyncio.wait_for(connection.send(make()), _TIMEOUT)
+            result.latencies.append(time.perf_counter() - now)
+            result.statuses[status] = result.statuses.get(status, 0) + 1
+        connection.close()
+
+    await asyncio.gather(*(work() for _ in range(connections)))
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+async def open_loop(
+    host: str, port: int, make: Request, *, rate: float, seconds: float, connections: int = 256
+) -> Result:
+    """Requests at a fixed rate, whether or not the earlier ones have been answered; at most ``connections`` at once."""
+    result = Result()
+    idle = [Connection(host, port) for _ in range(connections)]
+    free = asyncio.Semaphore(connections)
+    began = time.perf_counter()
+
+    async def one(due: float) -> None:
+        async with free:
+            connection = idle.pop()
+            try:
+                status = await asyncio.wait_for(connection.send(make()), _TIMEOUT)
+            except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                connection.close()
+                status = 0
+            idle.append(connection)
+        result.latencies.append(time.perf_counter() - due)
+        result.statuses[status] = result.statuses.get(status, 0) + 1
+
+    tasks = []
+    for number in range(int(rate * seconds)):
+        due = began + number / rate
+        wait = due - time.perf_counter()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        tasks.append(asyncio.create_task(one(due)))
+    await asyncio.gather(*tasks)
+    result.seconds = time.perf_counter() - began
+    for connection in idle:
+        connection.close()
+    return result

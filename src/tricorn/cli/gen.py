@@ -1,0 +1,93 @@
+"""`tricorn gen`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tricorn.cli.application import folder, manifest
+from tricorn.supervise.errors import SuperviseError
+
+if TYPE_CHECKING:
+    from tricorn.host.manifest import Manifest
+
+app = typer.Typer()
+
+
+@app.command()
+def gen(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail and name what is stale.")] = False,
+) -> int:
+    """Make everything that is made from the contracts and the settings, and name the files that changed.
+
+    Python messages, clients and servers of the application (and of the platform, in its own repository), what
+    buf.gen.yaml lists for other languages, and the page of settings.
+    """
+    changed = generated(manifest(), check=check)
+    for path in changed:
+        typer.echo(f"{'stale' if check else 'made'} {_short(path)}")
+    if not changed:
+        typer.echo("everything is fresh")
+    return 1 if check and changed else 0
+
+
+def generated(application: Manifest, *, check: bool) -> list[Path]:
+    """Make what is stale, or with `check` only say what would change.
+
+    Raises:
+        SuperviseError: the contracts do not compile.
+    """
+    from tricorn.contract.codegen import PLATFORM_SOURCE, CodegenError, generate
+    from tricorn.contract.codegen import check as stale
+
+    work = stale if check else generate
+    try:
+        changed = list(work(PLATFORM_SOURCE)) if _is_with(application, PLATFORM_SOURCE.output) else []
+        changed += work(application.proto_source)
+    except CodegenError as error:
+        raise SuperviseError("the contracts do not compile", remedy="mend the .proto files", log=str(error)) from error
+    if not check:
+        _other_languages(application)
+    return changed + _settings_page(application, check=check)
+
+
+def _is_with(application: Manifest, platform: Path) -> bool:
+    """Whether both are of one repository: an installed platform is not ours to change."""
+    return application.root.is_relative_to(platform.parents[1])
+
+
+def _other_languages(application: Manifest) -> None:
+    """Let buf run the plugins that buf.gen.yaml lists, if it lists any."""
+    template = application.root / application.application.proto / "buf.gen.yaml"
+    plugins = template.exists() and any(line.startswith("  - ") for line in template.read_text().splitlines())
+    buf = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
+    if not plugins or buf is None:
+        return
+    done = subprocess.run([buf, "generate"], cwd=template.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SuperviseError("buf generate failed", remedy=f"mend {template}", log=done.stderr)
+
+
+def _settings_page(application: Manifest, *, check: bool) -> list[Path]:
+    from tricorn.host.manifest import resolve
+    from tricorn.host.settings import Settings, settings_page
+
+    application.activate()
+    models = [Settings, *(resolve(name) for name in application.application.settings)]
+    page = folder() / "docs" / "settings.md"
+    text = settings_page(models)  # type: ignore[arg-type]
+    if page.exists() and page.read_text() == text:
+        return []
+    if not check:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text)
+    return [page]
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,89 @@
+"""`tricorn test` and `tricorn lint`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tricorn.cli.application import folder
+from tricorn.supervise.errors import SuperviseError
+
+app = typer.Typer()
+lint_app = typer.Typer()
+
+_CHECKS = "tests/checks"
+_LAST = "system"
+_USAGE_STATUS = 5  # pytest: nothing was collected
+
+
+@app.command(name="test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_tests(
+    context: typer.Context,
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PART...]", help="Folders of tests: checks, wire, orders, system, ..."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what is slow: about 2 minutes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Everything, long random runs too.")] = False,
+) -> int:
+    """Check everything, in order: sources (lint, types, generated code), units, contexts, conformance, system.
+
+    All of it is one run of pytest; the last line has its totals. Options that are not ours go to pytest, e.g. `-x` or
+    `-k NAME`.
+    """
+    if quick and full:
+        raise SuperviseError("--quick and --full exclude each other", remedy="choose one")
+    root = folder()
+    options = [part for part in parts or [] if part.startswith("-")] + context.args
+    wanted = [part for part in parts or [] if not part.startswith("-")]
+    files = [path for part in wanted for path in find_part(root, part)] or ordered(root)
+    marker = "not full" + (" and not slow" if quick else "")
+    return run_pytest(root, [*([] if full else ["-m", marker]), *options, *(str(file) for file in files)])
+
+
+@lint_app.command()
+def lint() -> int:
+    """Check the sources alone: ruff, formatting, types, imports between rooms, sizes, generated code, contracts."""
+    root = folder()
+    return run_pytest(root, ["-m", "not full", str(root / _CHECKS)])
+
+
+def ordered(root: Path) -> list[Path]:
+    """The folders of tests, cheap ones first and those of whole systems last."""
+    folders = [
+        path for base in (root / "tests", *root.glob("*/tests")) if base.is_dir() for path in sorted(base.iterdir())
+    ]
+    folders = [path for path in folders if path.is_dir() and any(path.rglob("test_*.py"))]
+    return sorted(folders, key=lambda path: (path != root / _CHECKS, path.name == _LAST))
+
+
+def find_part(root: Path, part: str) -> list[Path]:
+    """The tests that a word names: a path, or the name of a folder below `tests` or an application's `tests`.
+
+    Raises:
+        SuperviseError: it names none.
+    """
+    given = Path(part.partition("::")[0])
+    if given.exists():
+        return [Path(part)]
+    known = {path.name: path for path in reversed(ordered(root))}
+    found = [path for path in ordered(root) if path.name == part]
+    if not found:
+        raise SuperviseError(f"there are no tests called {part!r}", remedy=f"choose from: {', '.join(sorted(known))}")
+    return found
+
+
+def run_pytest(root: Path, arguments: list[str]) -> int:
+    """Run pytest in a process of its own, so that its exit status and its last line are ours."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "TRICORN_HOME"}}
+    command = [sys.executable, "-P", "-m", "pytest", "--rootdir", str(root), *arguments]
+    try:
+        status = subprocess.run(command, cwd=root, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+    return 0 if status == _USAGE_STATUS and not arguments else status
