@@ -45,7 +45,7 @@ async def test_the_events_of_a_process_run_drain_and_stop(db: Any) -> None:
     pokes = {source: Poke(source, database) for source, database in databases.items()}
     for poke in pokes.values():
         await poke.start()
-    running = Events(databases, pokes, [ledger.bookkeeper(db.books)], [(StringValue, hear)])
+    running = Events(databases, pokes, LocalSink([ledger.bookkeeper(db.books)]), [(StringValue, hear)])
     await running.start()
 
     await ledger.publish(db.shop, "order-1", "a")

@@ -52,7 +52,9 @@ async def test_no_token_is_401_with_a_challenge(client: httpx.AsyncClient) -> No
         {"roles": [1]},
     ],
 )
-async def test_a_token_with_a_wrong_claim_is_refused(client: httpx.AsyncClient, issuer: Any, claims: dict[str, Any]) -> None:
+async def test_a_token_with_a_wrong_claim_is_refused(
+    client: httpx.AsyncClient, issuer: Any, claims: dict[str, Any]
+) -> None:
     assert await status(client, _encode(issuer, claims)) == 401
 
 
@@ -72,7 +74,7 @@ def _json(body: dict[str, Any]) -> bytes:
 async def test_other_algorithms_and_nameless_keys_are_refused(client: httpx.AsyncClient, issuer: Any) -> None:
     claims = jwt.decode(issuer.token(), options={"verify_signature": False})
     forged = jwt.api_jws.encode(_json(claims), "secret" * 10, algorithm="HS256", headers={"kid": "k1"})
-    unsigned = jwt.api_jws.encode(_json(claims), None, algorithm="none", headers={"kid": "k1"})
+    unsigned = jwt.api_jws.encode(_json(claims), "", algorithm="none", headers={"kid": "k1"})
     nameless = jwt.encode(claims, issuer.private["k1"], algorithm="RS256")
     longer = jwt.encode(claims, issuer.private["k1"], algorithm="RS512", headers={"kid": "k1"})
     other_key = jwt.encode(claims, issuer.private["k2"], algorithm="RS256", headers={"kid": "k1"})

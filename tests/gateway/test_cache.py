@@ -82,7 +82,9 @@ async def test_a_write_that_failed_may_have_happened(
     assert await versions(client, "/v1/shelves/mine", ann) == 2
 
 
-async def test_roles_and_tokens_are_checked_before_the_cache(client: httpx.AsyncClient, issuer: Any, counting: Any) -> None:
+async def test_roles_and_tokens_are_checked_before_the_cache(
+    client: httpx.AsyncClient, issuer: Any, counting: Any
+) -> None:
     await versions(client, "/v1/shelves/mine", issuer.bearer("ann"))
 
     assert (await client.get("/v1/shelves/mine")).status_code == 401
@@ -105,17 +107,17 @@ async def test_a_refusal_is_not_kept(client: httpx.AsyncClient, backend: Any, to
 
 
 async def test_one_question_answers_all_who_ask_at_once(client: httpx.AsyncClient, backend: Any, toy: Any) -> None:
-    asked, go_on = [], asyncio.Event()
+    asked, began, go_on = [], asyncio.Event(), asyncio.Event()
 
     async def slow() -> Any:
         asked.append(1)
+        began.set()
         await go_on.wait()
         return toy.Shelf(version=1)
 
     backend.answers["GetShelf"] = lambda _: slow()
     questions = [asyncio.create_task(client.get("/v1/shelves/s1")) for _ in range(20)]
-    while not asked:
-        await asyncio.sleep(0)
+    await began.wait()
     questions[0].cancel()
     go_on.set()
     answers = await asyncio.gather(*questions[1:])

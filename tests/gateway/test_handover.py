@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tricorn.gateway import Rate
 from tricorn.gateway.serve import GatewayServer, listening_socket
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -43,7 +44,8 @@ def test_a_successor_takes_over_without_losing_a_request(make_gateway: Any, new_
     async def hand_over() -> list[Customer]:
         socket = listening_socket("127.0.0.1", 0)
         stops = [asyncio.Event() for _ in range(4)]
-        servers = [GatewayServer(make_gateway(), stop, drain_time=5.0, idle_time=5.0) for stop in stops]
+        unlimited = {"read": Rate(10**9, 1.0), "write": Rate(10**9, 1.0)}
+        servers = [GatewayServer(make_gateway(rates=unlimited), stop, drain_time=5.0, idle_time=5.0) for stop in stops]
         tasks = [asyncio.create_task(servers[0].serve([socket.dup()]))]
         await servers[0].serving.wait()
         enough = asyncio.Event()
@@ -52,6 +54,7 @@ def test_a_successor_takes_over_without_losing_a_request(make_gateway: Any, new_
         for old, new in zip(range(3), range(1, 4), strict=True):
             before = [each.answers for each in customers]
             while not all(each.answers > count for each, count in zip(customers, before, strict=True)):
+                assert not any(each.done() for each in shopping)
                 await asyncio.sleep(0.001)
             tasks.append(asyncio.create_task(servers[new].serve([socket.dup()])))
             await servers[new].serving.wait()

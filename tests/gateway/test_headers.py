@@ -59,7 +59,9 @@ async def test_if_match_where_nothing_can_depend_on_it_is_refused(client: httpx.
     assert (await client.post("/v1/books/b1:lend", headers={"if-match": '"5"'})).status_code == 400
 
 
-async def test_an_etag_is_the_version_in_quotes_and_answers_304(client: httpx.AsyncClient, toy: Any, backend: Any) -> None:
+async def test_an_etag_is_the_version_in_quotes_and_answers_304(
+    client: httpx.AsyncClient, toy: Any, backend: Any
+) -> None:
     backend.answers["GetBook"] = lambda _: toy.Book(title="Emma", etag="5")
 
     first = await client.get("/v1/books/b1")
@@ -83,7 +85,9 @@ async def test_caching_says_who_may_keep_an_answer(client: httpx.AsyncClient, is
     assert secret.headers["cache-control"] == "no-store"
 
 
-async def test_long_answers_are_packed_when_the_client_takes_it(client: httpx.AsyncClient, toy: Any, backend: Any) -> None:
+async def test_long_answers_are_packed_when_the_client_takes_it(
+    client: httpx.AsyncClient, toy: Any, backend: Any
+) -> None:
     backend.answers["GetBook"] = lambda _: toy.Book(title="x" * 5000)
 
     async with client.stream("GET", "/v1/books/b1", headers={"accept-encoding": "br, gzip;q=0.5"}) as packed:
@@ -129,7 +133,13 @@ async def test_an_unknown_exception_is_a_500_that_shows_nothing(client: httpx.As
 
 @pytest.mark.parametrize(
     ("reason", "status"),
-    [("NOT_FOUND", 404), ("ABORTED", 409), ("PRECONDITION_FAILED", 412), ("DEADLINE_EXCEEDED", 504), ("NOBODY_KNOWS", 500)],
+    [
+        ("NOT_FOUND", 404),
+        ("ABORTED", 409),
+        ("PRECONDITION_FAILED", 412),
+        ("DEADLINE_EXCEEDED", 504),
+        ("NOBODY_KNOWS", 500),
+    ],
 )
 async def test_a_refusal_has_the_status_of_its_reason(
     client: httpx.AsyncClient, backend: Any, reason: str, status: int
@@ -159,7 +169,9 @@ async def test_retry_after_comes_with_unavailability(client: httpx.AsyncClient, 
     assert (await client.get("/v1/books/b1")).headers["retry-after"] == "3"
 
 
-async def test_a_backend_that_ignores_its_deadline_is_given_up(make_gateway: Any, make_client: Any, backend: Any) -> None:
+async def test_a_backend_that_ignores_its_deadline_is_given_up(
+    make_gateway: Any, make_client: Any, backend: Any
+) -> None:
     import asyncio  # noqa: PLC0415 - only here
 
     from tricorn.gateway import Limits  # noqa: PLC0415 - only here

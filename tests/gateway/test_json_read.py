@@ -81,7 +81,9 @@ def test_what_the_specification_allows_is_read(read: Any, text: str, path: str, 
         assert value["a"][0] == 1
         assert value["a"][1]["b"] is None
     else:
-        assert (dict(value) if isinstance(expected, dict) else list(value) if isinstance(expected, list) else value) == expected
+        assert (
+            dict(value) if isinstance(expected, dict) else list(value) if isinstance(expected, list) else value
+        ) == expected
 
 
 REFUSED = [
@@ -134,7 +136,9 @@ def test_what_the_specification_does_not_allow_is_refused(read: Any, text: str) 
         read(text)
 
 
-@pytest.mark.parametrize("raw", [b'{"stringValue": "\xff"}', b'{"stringValue": "\xc0\x80"}', '{"a": 1}'.encode("utf-16"), b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize(
+    "raw", [b'{"stringValue": "\xff"}', b'{"stringValue": "\xc0\x80"}', '{"a": 1}'.encode("utf-16"), b"\xef\xbb\xbf{}"]
+)
 def test_what_is_not_utf_8_is_refused(read: Any, raw: bytes) -> None:
     with pytest.raises(Malformed):
         read(raw)
@@ -192,7 +196,9 @@ def test_any_holds_messages_and_well_known_types(read: Any, toy: Any) -> None:
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["inner", "list", "names", "value", "at"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["inner", "list", "names", "value", "at"]), inner)
+    ),
     max_leaves=20,
 )
 

@@ -98,7 +98,9 @@ def test_the_writer_equals_json_format_and_is_read_back(toy: Any, data: Any) -> 
 
     assert written == json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
     again = toy.Everything(**message_reader(toy.Everything.DESCRIPTOR).read(parse_json(to_json(message))))
-    assert again.SerializeToString(deterministic=True) == message.SerializeToString(deterministic=True) or has_nan(written)
+    assert again.SerializeToString(deterministic=True) == message.SerializeToString(deterministic=True) or has_nan(
+        written
+    )
 
 
 def has_nan(written: Any) -> bool:

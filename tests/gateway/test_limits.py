@@ -88,7 +88,7 @@ async def test_users_are_limited_each_on_their_own_and_bad_tokens_by_address(
     async with make_client(make_gateway(rates={"read": Rate(1, 60.0), "write": Rate(1, 1.0)})) as client:
 
         async def get(headers: dict[str, str]) -> int:
-            return (await client.get("/v1/books/b1", headers=headers)).status_code
+            return int((await client.get("/v1/books/b1", headers=headers)).status_code)
 
         ann, bob, bad = issuer.bearer("ann"), issuer.bearer("bob"), {"authorization": "Bearer x"}
         assert [await get(ann), await get(bob), await get(ann)] == [200, 200, 429]

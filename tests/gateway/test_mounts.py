@@ -131,7 +131,9 @@ async def upstream(path: str) -> asyncio.Server:
                 writer.write(data)
             writer.close()
             return
-        length = next((int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: ")), 0)
+        length = next(
+            (int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: ")), 0
+        )
         body = await reader.readexactly(length) if length else b""
         answer = head + body
         writer.write(b"HTTP/1.1 201 Created\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n")

@@ -86,12 +86,18 @@ async def test_broken_rules_are_named_as_json_spells_them(client: httpx.AsyncCli
     answer = await client.post("/v1/books", json=body, headers=issuer.bearer(roles=("librarian",)))
 
     problem = answer.json()
-    assert (answer.status_code, problem["code"], problem["type"]) == (400, "INVALID_ARGUMENT", "/problems/invalid-argument")
+    assert (answer.status_code, problem["code"], problem["type"]) == (
+        400,
+        "INVALID_ARGUMENT",
+        "/problems/invalid-argument",
+    )
     assert problem["violations"][0]["field"] == "chapters[1].chapterTitle"
     assert problem["violations"][0]["rule"] == "string.max_len"
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b'{"title": "a\\u0000"}', b'{"title": "x", "roles": ["librarian"]}', b"[]"])
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b'{"title": "a\\u0000"}', b'{"title": "x", "roles": ["librarian"]}', b"[]"]
+)
 async def test_a_bad_body_is_a_problem_and_reaches_nobody(
     client: httpx.AsyncClient, backend: Any, issuer: Any, body: bytes
 ) -> None:

@@ -25,7 +25,9 @@ async def test_a_served_gateway_answers(make_gateway: Any, serving: Any) -> None
     assert "server" not in answer.headers
 
 
-async def test_a_body_with_an_announced_length_beyond_the_limit_is_413_before_it_is_read(make_gateway: Any, serving: Any) -> None:
+async def test_a_body_with_an_announced_length_beyond_the_limit_is_413_before_it_is_read(
+    make_gateway: Any, serving: Any
+) -> None:
     async with serving(make_gateway()) as at:
         raw = await at.raw(b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n")
 
@@ -80,7 +82,9 @@ async def test_two_lengths_at_once_are_refused(make_gateway: Any, serving: Any) 
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
     ],
 )
-async def test_a_head_that_is_too_large_or_broken_is_a_problem(make_gateway: Any, serving: Any, head: bytes, status: int) -> None:
+async def test_a_head_that_is_too_large_or_broken_is_a_problem(
+    make_gateway: Any, serving: Any, head: bytes, status: int
+) -> None:
     async with serving(make_gateway()) as at:
         raw = await at.raw(head)
 

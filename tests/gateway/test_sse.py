@@ -24,7 +24,9 @@ def events(text: str) -> list[dict[str, str]]:
     return [each for each in made if each]
 
 
-async def test_each_message_is_an_event_and_the_end_is_one_too(client: httpx.AsyncClient, backend: Any, toy: Any) -> None:
+async def test_each_message_is_an_event_and_the_end_is_one_too(
+    client: httpx.AsyncClient, backend: Any, toy: Any
+) -> None:
     async def books(request: Any) -> AsyncIterator[Any]:
         for title in ("Emma", "Line\nbreak"):
             yield toy.Book(book_id=request.book_id, title=title)
@@ -107,7 +109,9 @@ async def test_a_client_that_leaves_ends_the_stream(make_gateway: Any, serving: 
             await ended.wait()
 
 
-async def test_a_drain_ends_streams_so_that_their_clients_come_back(make_gateway: Any, serving: Any, backend: Any, toy: Any) -> None:
+async def test_a_drain_ends_streams_so_that_their_clients_come_back(
+    make_gateway: Any, serving: Any, backend: Any, toy: Any
+) -> None:
     async def books(_: Any) -> AsyncIterator[Any]:
         yield toy.Book(title="Emma")
         await asyncio.Event().wait()
@@ -127,4 +131,3 @@ async def test_a_drain_ends_streams_so_that_their_clients_come_back(make_gateway
 
     assert events(text)[-1]["event"] == "end"
     assert events(text)[0]["retry"] == "1000"
-

@@ -11,8 +11,8 @@ from shop import Shop
 
 @pytest.fixture(scope="session")
 def agora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A filled shop that many tests share; each uses customers of its own."""
-    shop = Shop(tmp_path_factory.mktemp("agora") / "home")
+    """A filled shop that many tests share; each uses customers of its own. Its limits are out of the way."""
+    shop = Shop(tmp_path_factory.mktemp("agora") / "home", environment={"TRICORN_RATE_FACTOR": "100"})
     shop.up()
     yield shop
     shop.down()

@@ -1,20 +1,6 @@
-import shutil
+import sys
 from pathlib import Path
 
-import pytest
+sys.path.insert(0, str(Path(__file__).parents[1] / "toy"))
 
-from tricorn.contract import codegen
-from tricorn.host import load_manifest
-
-TOY = Path(__file__).resolve().parents[1] / "toy" / "app"
-
-
-@pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy application in a folder of its own, its code generated, importable."""
-    root = tmp_path_factory.mktemp("toy") / "app"
-    shutil.copytree(TOY, root)
-    manifest = load_manifest(root)
-    codegen.generate(manifest.proto_source)
-    manifest.activate()
-    return root
+from toy_application import toy  # noqa: F401 - a fixture, found through the line above

@@ -1,6 +1,7 @@
 """Accounts alone, on a database of the test's own, with one customer and one member of staff."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agora.accounts.passwords import encode
 from agora.accounts.tokens import new_signing_key
 from agora_proto.accounts.v1 import accounts_pb2 as pb
 from agora_proto.accounts.v1.accounts_tricorn import AccountsServiceClient
+from tricorn.clock import Clock
 from tricorn.data import Database, EmbeddedPostgres
 from tricorn.host.testing import TestApp, running
 from tricorn.wire import Identity
@@ -59,6 +61,16 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(postgres: EmbeddedPostgres) -> AsyncIterator[Shop]:
-    async with running(postgres, APPLICATION, ["accounts"], prepare=people) as app:
-        yield Shop(app)
+def open_shop(postgres: EmbeddedPostgres) -> Callable[..., AbstractAsyncContextManager[Shop]]:
+    @asynccontextmanager
+    async def opened(clock: Clock | None = None) -> AsyncIterator[Shop]:
+        async with running(postgres, APPLICATION, ["accounts"], prepare=people, clock=clock) as app:
+            yield Shop(app)
+
+    return opened
+
+
+@pytest.fixture
+async def shop(open_shop: Callable[..., AbstractAsyncContextManager[Shop]]) -> AsyncIterator[Shop]:
+    async with open_shop() as shop:
+        yield shop

@@ -206,7 +206,7 @@ class Promotions(PromotionsServiceBase):
     async def get_customer_standing(
         self,
         request: pricing_pb2.GetCustomerStandingRequest,
-        call: Call,  # noqa: ARG002 - the contract's shape
+        call: Call,
     ) -> pricing_pb2.CustomerStanding:
         return pricing_pb2.CustomerStanding(
             user_id=request.user_id, spent_minor_units=12_345, tier=pricing_pb2.TIER_SILVER
@@ -218,7 +218,7 @@ class OneOrder(OrdersServiceBase):
 
     async def list_orders(
         self,
-        request: orders_pb2.ListOrdersRequest,  # noqa: ARG002 - the contract's shape
+        request: orders_pb2.ListOrdersRequest,
         call: Call,
     ) -> orders_pb2.ListOrdersResponse:
         if call.user().user_id != ANN:

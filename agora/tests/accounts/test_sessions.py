@@ -1,7 +1,7 @@
 """Logging in, refreshing, logging out: against PostgreSQL, also at once."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -9,6 +9,7 @@ import pytest
 
 from agora.accounts.directory import Directory
 from agora_proto.accounts.v1 import accounts_pb2 as pb
+from tricorn.clock import ManualClock
 from tricorn.contract import Refusal
 from tricorn.v1 import auth_pb2
 
@@ -188,3 +189,14 @@ async def test_the_sweeper_forgets_what_has_expired_and_nothing_else(shop: Any) 
 
     assert await shop.app.admin.fetchval("SELECT count(*) FROM accounts.sessions") == 1
     assert (await shop.refresh(live.refresh_token)).access_token
+
+
+async def test_a_revocation_outlasts_the_tokens_of_a_process_whose_clock_is_ahead(open_shop: Any) -> None:
+    async with open_shop(ManualClock(datetime.now(UTC) + timedelta(hours=1))) as shop:
+        pair = await shop.refresh((await shop.login()).refresh_token)
+        await shop.client().logout(pb.LogoutRequest(refresh_token=pair.refresh_token))
+
+        (event,) = await shop.events(REVOKED)
+
+    claims = jwt.decode(pair.access_token, options={"verify_signature": False})
+    assert auth_pb2.SessionRevoked.FromString(event).expire_time.seconds >= claims["exp"]

@@ -91,6 +91,7 @@ async def test_fifty_at_once_never_get_more_than_the_twenty_units_there_are(
     await put(1, 8, 7, 5)
     calls = [service.reserve(f"k{number}", lines((1, 1)), MINUTE) for number in range(50)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Reservation, Refusal}
     assert sum(isinstance(outcome, Reservation) for outcome in outcomes) == 20
     assert {outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)} == {"OUT_OF_STOCK"}
     assert await _available(service, 1) == [0]

@@ -10,7 +10,7 @@ from agora.pricing.domain.basket import DEFAULT_STEP_BUDGET, price_basket
 from agora.pricing.domain.promotions import BasketPrice, Line, Promotion
 
 baskets = st.integers(0, 2**32).map(lambda seed: basket(seed, most_lines=5, most_units=9, most_promotions=7))
-fast = settings(max_examples=150, deadline=None)
+fast = settings(max_examples=60, deadline=None)
 
 
 def price(each: Basket, step_budget: int = 0) -> BasketPrice:

@@ -20,8 +20,6 @@ from agora.storefront.domain import discount_percent
         (200, 201, 0),  # -0.5 to the even 0
         (200, 203, -2),  # -1.5 to the even -2
         (250000, 218749, 13),  # 12.5004; by way of basis points it would be 12
-        (0, 0, 0),
-        (0, 5, 0),
     ],
 )
 def test_a_discount_is_rounded_once_and_half_to_even(base: int, final: int, percent: int) -> None:

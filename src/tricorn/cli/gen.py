@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +28,7 @@ def gen(
     """Make everything that is made from the contracts and the settings, and name the files that changed.
 
     Python messages, clients and servers of the application (and of the platform, in its own repository), what
-    buf.gen.yaml lists for other languages, and the page of settings.
+    buf.gen.yaml lists for other languages, and the pages of errors and settings in docs/.
     """
     changed = generated(manifest(), check=check)
     for path in changed:
@@ -53,7 +55,7 @@ def generated(application: Manifest, *, check: bool) -> list[Path]:
         raise SuperviseError("the contracts do not compile", remedy="mend the .proto files", log=str(error)) from error
     if not check:
         _other_languages(application)
-    return changed + _settings_page(application, check=check)
+    return changed + _pages(application, check=check)
 
 
 def _is_with(application: Manifest, platform: Path) -> bool:
@@ -73,20 +75,34 @@ def _other_languages(application: Manifest) -> None:
         raise SuperviseError("buf generate failed", remedy=f"mend {template}", log=done.stderr)
 
 
-def _settings_page(application: Manifest, *, check: bool) -> list[Path]:
+def _pages(application: Manifest, *, check: bool) -> list[Path]:
+    """The documents that are made: what differs is written, unless it is only to be named."""
+    from google.protobuf import descriptor_pool
+
+    from tricorn.contract.codegen import PLATFORM_SOURCE
+    from tricorn.contract.vocabulary import errors_page
     from tricorn.host.manifest import resolve
     from tricorn.host.settings import Settings, settings_page
+    from tricorn.v1 import reason_pb2
 
     application.activate()
+    enums = [reason_pb2.DESCRIPTOR.enum_types_by_name["Reason"]]
+    with suppress(KeyError):  # an application may have no reasons of its own
+        enums.append(descriptor_pool.Default().FindEnumTypeByName(f"{application.application.package}.v1.Reason"))
+    files = [PLATFORM_SOURCE.output / "v1" / "comments.json", application.proto_source.output / "comments.json"]
+    comments = {name: text for file in files for name, text in json.loads(file.read_text()).items()}
     models = [Settings, *(resolve(name) for name in application.application.settings)]
-    page = folder() / "docs" / "settings.md"
-    text = settings_page(models)  # type: ignore[arg-type]
-    if page.exists() and page.read_text() == text:
-        return []
+    pages = {
+        "errors.md": errors_page(enums, comments),
+        "settings.md": settings_page(models),  # type: ignore[arg-type]
+    }
+    made = {folder() / "docs" / name: text for name, text in pages.items()}
+    stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     if not check:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text)
-    return [page]
+        for path in stale:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[path])
+    return stale
 
 
 def _short(path: Path) -> Path:

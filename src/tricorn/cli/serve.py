@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,13 @@ def serve(
     public: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the gateway answers, for the process that has it.")
     ] = None,
+    endpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Where the other contracts are: {"version": 1, "endpoints": {"package.Service": ["host:port"]}}.',
+        ),
+    ] = None,
     home: HomeOption = None,
     public_fd: Annotated[int, typer.Option(hidden=True)] = -1,
     ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
@@ -45,6 +53,7 @@ def serve(
     from tricorn import telemetry
     from tricorn.host.settings import Settings
     from tricorn.supervise.serving import serve as run
+    from tricorn.wire import read_endpoints
 
     application.activate()
     _preload(
@@ -58,6 +67,10 @@ def serve(
         raise SuperviseError(
             "there is no database for this process", remedy="set DATABASE_URL, or let `tricorn up` run everything"
         )
+    try:
+        elsewhere = read_endpoints(endpoints) if endpoints is not None else {}
+    except ValueError as error:
+        raise SuperviseError(str(error), remedy="mend the file that --endpoints names") from error
     settings = Settings()
     telemetry.configure_logging(process, level=settings.log_level)
     telemetry.configure_tracing(process)
@@ -72,6 +85,7 @@ def serve(
             settings=settings,
             public=listener,
             listen=listen,
+            endpoints=elsewhere,
             on_ready=(lambda: say_ready(ready_fd)) if ready_fd >= 0 else (lambda: None),
         ),
     )

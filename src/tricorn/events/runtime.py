@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from google.protobuf.message import Message
 
 from tricorn.data import Database
 from tricorn.events.broadcast import BroadcastHandler, OnGap, Tail
-from tricorn.events.inbox import Subscription
 from tricorn.events.poke import Poke
 from tricorn.events.relay import Relay, Route
-from tricorn.events.sink import EventSinkServer, LocalSink
+from tricorn.events.sink import LocalSink
 from tricorn.telemetry import get_logger
 
 _log = get_logger("tricorn.events")
@@ -23,7 +21,7 @@ class Events:
     Args:
         databases: Of the contexts of this process, open before `start`. All on one server.
         pokes: Of the same contexts; started and stopped by whoever made them.
-        subscriptions: The durable ones of this process.
+        sink: The durable subscriptions of this process.
         broadcasts: Types and handlers. Events are looked for in the context that the type's package names, or in all
             when it names none.
         remote: The groups of other processes that subscribe to events of these contexts.
@@ -35,18 +33,16 @@ class Events:
         self,
         databases: Mapping[str, Database],
         pokes: Mapping[str, Poke],
-        subscriptions: Sequence[Subscription[Any]],
+        sink: LocalSink,
         broadcasts: Sequence[tuple[type[Message], BroadcastHandler]],
         *,
         remote: Iterable[Route] = (),
         on_gap: Iterable[OnGap] = (),
         name: str = "",
     ) -> None:
-        sink = LocalSink(subscriptions)
-        self.server = EventSinkServer(sink)
         # One connection listens for all contexts.
         listener = next(iter(databases.values()), None)
-        routes = [Route(each.group, frozenset(each.handlers), sink) for each in subscriptions]
+        routes = [Route(group, types, sink) for group, types in sink.routes.items()]
         routes.extend(remote)
         self.relays = {
             source: Relay(source, database, routes, name=name, listener=listener, own=pokes[source].token)

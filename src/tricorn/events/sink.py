@@ -17,6 +17,11 @@ class LocalSink:
     def __init__(self, subscriptions: Iterable[Subscription[Any]]) -> None:
         self._subscriptions = {subscription.group: subscription for subscription in subscriptions}
 
+    @property
+    def routes(self) -> dict[str, frozenset[str]]:
+        """The types of event (full names of messages) that each group handles."""
+        return {group: frozenset(subscription.handlers) for group, subscription in self._subscriptions.items()}
+
     async def deliver(self, group: str, events: Sequence[StoredEvent]) -> list[str]:
         """See `tricorn.events.line.Sink`.
 
@@ -51,6 +56,17 @@ class EventSinkServer(EventSinkServiceBase):
 
     def __init__(self, sink: LocalSink) -> None:
         self._sink = sink
+
+    async def list_subscriptions(
+        self, request: events_pb2.ListSubscriptionsRequest, call: Call
+    ) -> events_pb2.ListSubscriptionsResponse:
+        del request, call
+        return events_pb2.ListSubscriptionsResponse(
+            subscriptions=[
+                events_pb2.Subscription(group=group, types=sorted(types))
+                for group, types in sorted(self._sink.routes.items())
+            ]
+        )
 
     async def deliver(self, request: events_pb2.DeliverRequest, call: Call) -> events_pb2.DeliverResponse:
         del call

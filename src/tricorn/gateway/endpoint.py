@@ -121,10 +121,7 @@ class Endpoint:
 
     async def _limit(self, request: Request, identity: Identity | None) -> None:
         assert self._rate is not None  # noqa: S101 - asked by the caller
-        if identity is not None:
-            who = f"u:{identity.user_id}"
-        else:
-            who = "a:" + limit_group(self._client(request))
+        who = f"u:{identity.user_id}" if identity is not None else f"a:{limit_group(self._client(request))}"
         verdict = await self._parts.limiter.take(f"{self.policy.rate}:{who}", self._rate)
         request.extra += _limit_headers(verdict)
         if not verdict.allowed:
@@ -195,9 +192,7 @@ class Endpoint:
         forwarded = request.header(b"x-forwarded-for")
         return self._parts.addresses.client(request.peer, [forwarded] if forwarded else [])
 
-    async def _ask(
-        self, message: Message, identity: Identity | None, about: Mapping[str, str] = NO_METADATA
-    ) -> Entry:
+    async def _ask(self, message: Message, identity: Identity | None, about: Mapping[str, str] = NO_METADATA) -> Entry:
         policy = self.policy
         with call_scope(identity=identity, timeout=policy.deadline, metadata=about):
             answer = await self._parts.backend.invoke(policy, message)

@@ -115,6 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
         head = [STATUS_LINE[found.status]]
         head += [name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers]
         head.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (CONTENT_TYPE.encode(), len(body)))
+        head.append(b"x-trace-id: %b\r\n" % trace_id.encode())
         head.append(b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n")
         self.transport.write(b"".join(head) + body)
         self.transport.close()

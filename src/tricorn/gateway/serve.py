@@ -107,10 +107,10 @@ class GatewayServer(uvicorn.Server):
         idle_time = self._idle_time() if callable(self._idle_time) else self._idle_time
         began = time.monotonic()
         self._gateway.drain()
-        await self._stop_accepting()
         # Answers under way hold the list itself, later ones get what the next tick makes of the configuration.
         self.config.encoded_headers.append(_CLOSE)
         self.server_state.default_headers.append(_CLOSE)
+        await self._stop_accepting()
         connections: set[Any] = self.server_state.connections
         while connections:
             waited = time.monotonic() - began

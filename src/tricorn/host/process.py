@@ -16,7 +16,9 @@ from tricorn.clock import Clock, SystemClock
 from tricorn.contract import Refusal, method_policy
 from tricorn.data import Database
 from tricorn.events import Events, Subscription
+from tricorn.events.discovery import remote_routes
 from tricorn.events.poke import Poke
+from tricorn.events.sink import EventSinkServer, LocalSink
 from tricorn.host.cpu import CpuPool
 from tricorn.host.host import Host
 from tricorn.host.manifest import Manifest, resolve
@@ -29,6 +31,7 @@ _log = telemetry.get_logger("tricorn.host")
 _STATS = "tricorn.v1.StatsService/GetProcessStats"
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+_OTHERS_SECONDS = 60.0
 
 
 class Process:
@@ -98,19 +101,23 @@ class Process:
                 await poke.start()
             for function in self.starts:
                 await function()
+            sink = LocalSink(self.subscriptions.values())
+            self.service.add(EventSinkServer(sink))
+            if self._server is not None:
+                await self._server.start()
+            others = [self.endpoints.at(address) for address in self.endpoints.addresses]
             self.events = Events(
                 self.databases,
                 self.pokes,
-                list(self.subscriptions.values()),
+                sink,
                 self.broadcasts,
+                remote=await remote_routes(others, _OTHERS_SECONDS),
                 on_gap=self.gaps,
                 name=self.name,
             )
             await self.events.start()
             for name, run in self.backgrounds.items():
                 self._tasks.append(asyncio.create_task(self._keep_running(name, run), name=name))
-            if self._server is not None:
-                await self._server.start()
         except BaseException:
             await self.stop()
             raise

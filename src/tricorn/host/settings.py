@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +14,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRICORN_", extra="ignore")
 
     environment: Literal["development", "production"] = Field(
-        default="development", description="Outside development a process with a default secret refuses to start."
+        default="development",
+        description="Outside development no demonstration data is loaded, and the admin's cookies need HTTPS.",
     )
     database_url: str = Field(
         default="",
@@ -38,7 +39,8 @@ class Settings(BaseSettings):
         default="info", description="The least severe log line that is written."
     )
     metrics_address: str = Field(
-        default="127.0.0.1:0", description="Where Prometheus metrics are served; port 0: a free one, named by `status`."
+        default="127.0.0.1:0",
+        description="Where Prometheus metrics are served; port 0: a free one, named in `NAME.metrics` of the home.",
     )
     cors_origins: list[str] = Field(
         default=[], description='Origins whose pages may call the API, as JSON: ["https://shop.example"]. Empty: none.'
@@ -63,14 +65,33 @@ class Settings(BaseSettings):
     )
 
 
+EARLY_VARIABLES = {
+    "TRICORN_PYTHON": "The Python that `.venv` is made with. Default: the newest of 3.11 and later on the PATH.",
+    "TRICORN_APP": "The application's folder, as `--app` names it. Default: where `tricorn.toml` is, here or a folder below.",
+    "TRICORN_HOME": "Where state lies, as `--home` names it. Default: `.tricorn` beside the application's folder.",
+    "TRICORN_DATABASE_SECRET": "With DATABASE_URL: what the passwords of the contexts' roles are derived from. Machines that share a "
+    "database share it. Default: `database.secret` in the home, made on first use.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent (OTLP over HTTP). Default: nowhere. The other standard `OTEL_*` variables hold too.",
+}
+"""What is read from the environment outside `Settings`: by the door, the command line, and libraries."""
+
+
 def settings_rows(model: type[BaseSettings]) -> Iterable[tuple[str, str, str, str]]:
     """(variable, type, default, description) of every setting of a model, in order."""
     prefix = str(model.model_config.get("env_prefix", ""))
     for name, field in model.model_fields.items():
         variable = field.validation_alias if isinstance(field.validation_alias, str) else f"{prefix}{name}".upper()
-        annotation = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+        annotation = _type(field.annotation)
         default = "" if field.is_required() else repr(field.get_default(call_default_factory=True))
         yield variable, annotation, default, field.description or ""
+
+
+def _type(annotation: object) -> str:
+    if get_origin(annotation) is Literal:
+        return " | ".join(get_args(annotation))
+    if get_origin(annotation) is not None:
+        return str(annotation)
+    return getattr(annotation, "__name__", str(annotation))
 
 
 def settings_page(models: Iterable[type[BaseSettings]]) -> str:
@@ -82,13 +103,20 @@ def settings_page(models: Iterable[type[BaseSettings]]) -> str:
         "",
     ]
     for model in models:
-        lines += [f"## {model.__module__}.{model.__qualname__}", "", (model.__doc__ or "").strip(), ""]
+        lines += [
+            f"## {model.__module__}.{model.__qualname__}",
+            "",
+            (model.__doc__ or "").strip().replace("``", "`"),
+            "",
+        ]
         lines += ["| variable | type | default | what it does |", "| --- | --- | --- | --- |"]
         lines += [
             f"| `{variable}` | `{kind.replace('|', chr(92) + '|')}` | `{default}` | {text} |"
             for variable, kind, default, text in settings_rows(model)
         ]
         lines.append("")
+    lines += ["## Read before a process has settings", "", "| variable | what it does |", "| --- | --- |"]
+    lines += [f"| `{variable}` | {text} |" for variable, text in EARLY_VARIABLES.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 

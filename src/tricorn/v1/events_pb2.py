@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tricorn.v1 import options_pb2 as tricorn_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tricorn/v1/events.proto\x12\ntricorn.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"\xb4\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\x12\x11\n\tcausation\x18\x08 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\t \x01(\x0c\"B\n\x0e\x44\x65liverRequest\x12\r\n\x05group\x18\x01 \x01(\t\x12!\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x11.tricorn.v1.Event\";\n\x0f\x44\x65liverResponse\x12(\n\ndeliveries\x18\x01 \x03(\x0b\x32\x14.tricorn.v1.Delivery\"A\n\x08\x44\x65livery\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x08\x12\r\n\x05\x65rror\x18\x03 \x01(\t2g\n\x10\x45ventSinkService\x12S\n\x07\x44\x65liver\x12\x1a.tricorn.v1.DeliverRequest\x1a\x1b.tricorn.v1.DeliverResponse\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x1e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tricorn/v1/events.proto\x12\ntricorn.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"\xb4\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\x12\x11\n\tcausation\x18\x08 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\t \x01(\x0c\"\x1a\n\x18ListSubscriptionsRequest\"L\n\x19ListSubscriptionsResponse\x12/\n\rsubscriptions\x18\x01 \x03(\x0b\x32\x18.tricorn.v1.Subscription\",\n\x0cSubscription\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\"B\n\x0e\x44\x65liverRequest\x12\r\n\x05group\x18\x01 \x01(\t\x12!\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x11.tricorn.v1.Event\";\n\x0f\x44\x65liverResponse\x12(\n\ndeliveries\x18\x01 \x03(\x0b\x32\x14.tricorn.v1.Delivery\"A\n\x08\x44\x65livery\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x08\x12\r\n\x05\x65rror\x18\x03 \x01(\t2\xda\x01\n\x10\x45ventSinkService\x12S\n\x07\x44\x65liver\x12\x1a.tricorn.v1.DeliverRequest\x1a\x1b.tricorn.v1.DeliverResponse\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x1e\x12q\n\x11ListSubscriptions\x12$.tricorn.v1.ListSubscriptionsRequest\x1a%.tricorn.v1.ListSubscriptionsResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTSINKSERVICE'].methods_by_name['Deliver']._loaded_options = None
   _globals['_EVENTSINKSERVICE'].methods_by_name['Deliver']._serialized_options = b'\220\002\002\252\324\030\010\n\002\010\003\"\002\010\036'
+  _globals['_EVENTSINKSERVICE'].methods_by_name['ListSubscriptions']._loaded_options = None
+  _globals['_EVENTSINKSERVICE'].methods_by_name['ListSubscriptions']._serialized_options = b'\220\002\001\252\324\030\010\n\002\010\003\"\002\010\001'
   _globals['_EVENT']._serialized_start=99
   _globals['_EVENT']._serialized_end=279
-  _globals['_DELIVERREQUEST']._serialized_start=281
-  _globals['_DELIVERREQUEST']._serialized_end=347
-  _globals['_DELIVERRESPONSE']._serialized_start=349
-  _globals['_DELIVERRESPONSE']._serialized_end=408
-  _globals['_DELIVERY']._serialized_start=410
-  _globals['_DELIVERY']._serialized_end=475
-  _globals['_EVENTSINKSERVICE']._serialized_start=477
-  _globals['_EVENTSINKSERVICE']._serialized_end=580
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_start=281
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_end=307
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_start=309
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_end=385
+  _globals['_SUBSCRIPTION']._serialized_start=387
+  _globals['_SUBSCRIPTION']._serialized_end=431
+  _globals['_DELIVERREQUEST']._serialized_start=433
+  _globals['_DELIVERREQUEST']._serialized_end=499
+  _globals['_DELIVERRESPONSE']._serialized_start=501
+  _globals['_DELIVERRESPONSE']._serialized_end=560
+  _globals['_DELIVERY']._serialized_start=562
+  _globals['_DELIVERY']._serialized_end=627
+  _globals['_EVENTSINKSERVICE']._serialized_start=630
+  _globals['_EVENTSINKSERVICE']._serialized_end=848
 # @@protoc_insertion_point(module_scope)

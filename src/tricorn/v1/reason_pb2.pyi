@@ -32,24 +32,37 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_UNAUTHENTICATED: _Reason.ValueType  # 4
     """No token, or one that is wrong, expired or revoked."""
     REASON_PERMISSION_DENIED: _Reason.ValueType  # 5
+    """The caller is known and may not do this."""
     REASON_NOT_FOUND: _Reason.ValueType  # 6
+    """There is no such thing, or the caller may not know of it."""
     REASON_METHOD_NOT_ALLOWED: _Reason.ValueType  # 7
+    """The path is there, and the verb is not among those it takes; `Allow` names them."""
     REASON_ALREADY_EXISTS: _Reason.ValueType  # 8
+    """Another has the id or the name already."""
     REASON_ABORTED: _Reason.ValueType  # 9
     """Somebody else changed it at the same time; read again and repeat."""
     REASON_PRECONDITION_FAILED: _Reason.ValueType  # 10
     """The etag does not match the entity as it is now."""
     REASON_PAYLOAD_TOO_LARGE: _Reason.ValueType  # 11
+    """The body, its nesting or the request's target is larger than what is taken."""
     REASON_UNSUPPORTED_MEDIA_TYPE: _Reason.ValueType  # 12
+    """The body is not `application/json`, or it is packed."""
     REASON_IDEMPOTENCY_KEY_REUSED: _Reason.ValueType  # 13
     """The key was used before with another request."""
     REASON_RATE_LIMITED: _Reason.ValueType  # 14
+    """Too many calls of this rate class; `Retry-After` says when to come back."""
     REASON_CANCELLED: _Reason.ValueType  # 15
+    """The caller went away before there was an answer."""
     REASON_INTERNAL: _Reason.ValueType  # 16
+    """A defect of ours. It is logged, and nothing of it is shown."""
     REASON_UNIMPLEMENTED: _Reason.ValueType  # 17
+    """The method is not hosted where it was asked for."""
     REASON_UNAVAILABLE: _Reason.ValueType  # 18
+    """Something that is needed cannot be reached just now; try again."""
     REASON_DEADLINE_EXCEEDED: _Reason.ValueType  # 19
+    """There was no answer within the method's deadline; what was asked for may have been done."""
     REASON_NOT_ACCEPTABLE: _Reason.ValueType  # 20
+    """The caller's `Accept` leaves out what this answers with."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """The platform's part of the closed error vocabulary. An application declares its own part the same way; names are unique over both."""
@@ -64,22 +77,35 @@ REASON_PAGE_TOKEN_INVALID: Reason.ValueType  # 3
 REASON_UNAUTHENTICATED: Reason.ValueType  # 4
 """No token, or one that is wrong, expired or revoked."""
 REASON_PERMISSION_DENIED: Reason.ValueType  # 5
+"""The caller is known and may not do this."""
 REASON_NOT_FOUND: Reason.ValueType  # 6
+"""There is no such thing, or the caller may not know of it."""
 REASON_METHOD_NOT_ALLOWED: Reason.ValueType  # 7
+"""The path is there, and the verb is not among those it takes; `Allow` names them."""
 REASON_ALREADY_EXISTS: Reason.ValueType  # 8
+"""Another has the id or the name already."""
 REASON_ABORTED: Reason.ValueType  # 9
 """Somebody else changed it at the same time; read again and repeat."""
 REASON_PRECONDITION_FAILED: Reason.ValueType  # 10
 """The etag does not match the entity as it is now."""
 REASON_PAYLOAD_TOO_LARGE: Reason.ValueType  # 11
+"""The body, its nesting or the request's target is larger than what is taken."""
 REASON_UNSUPPORTED_MEDIA_TYPE: Reason.ValueType  # 12
+"""The body is not `application/json`, or it is packed."""
 REASON_IDEMPOTENCY_KEY_REUSED: Reason.ValueType  # 13
 """The key was used before with another request."""
 REASON_RATE_LIMITED: Reason.ValueType  # 14
+"""Too many calls of this rate class; `Retry-After` says when to come back."""
 REASON_CANCELLED: Reason.ValueType  # 15
+"""The caller went away before there was an answer."""
 REASON_INTERNAL: Reason.ValueType  # 16
+"""A defect of ours. It is logged, and nothing of it is shown."""
 REASON_UNIMPLEMENTED: Reason.ValueType  # 17
+"""The method is not hosted where it was asked for."""
 REASON_UNAVAILABLE: Reason.ValueType  # 18
+"""Something that is needed cannot be reached just now; try again."""
 REASON_DEADLINE_EXCEEDED: Reason.ValueType  # 19
+"""There was no answer within the method's deadline; what was asked for may have been done."""
 REASON_NOT_ACCEPTABLE: Reason.ValueType  # 20
+"""The caller's `Accept` leaves out what this answers with."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

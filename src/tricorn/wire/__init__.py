@@ -2,7 +2,7 @@
 
 from tricorn.wire.call import Call, Caller, Identity, call_scope, current_call
 from tricorn.wire.client import Wire
-from tricorn.wire.directory import Endpoints, read_endpoints
+from tricorn.wire.directory import Endpoints, OneChannel, read_endpoints
 from tricorn.wire.server import GrpcServer, wait_until_serving
 from tricorn.wire.service import Service
 
@@ -12,6 +12,7 @@ __all__ = [
     "Endpoints",
     "GrpcServer",
     "Identity",
+    "OneChannel",
     "Service",
     "Wire",
     "call_scope",

@@ -23,7 +23,7 @@ _KEYS = """
 # Gateways' clocks may be behind PostgreSQL's: a revocation is listed a while longer than it should have to be.
 _REVOCATIONS = """
     SELECT session_id, access_expire_time FROM sessions
-    WHERE revoke_time IS NOT NULL AND access_expire_time > clock_timestamp() - interval '1 minute'
+    WHERE revoke_time IS NOT NULL AND access_expire_time > clock_timestamp() - interval '15 minutes'
     ORDER BY access_expire_time, session_id
 """
 # What no decision depends on any more. Tokens go with their sessions; an ended session stays until it would have ended

@@ -205,9 +205,11 @@ class Session:
     def prolonged(self, now: datetime) -> "Session":
         """With the times of a pair given out at ``now``; never beyond the life of a session."""
         expire_time = max(self.expire_time, min(now + REFRESH_LIFE, self.create_time + SESSION_LIFE))
-        return replace(
-            self, expire_time=expire_time, access_expire_time=max(self.access_expire_time, now + ACCESS_LIFE)
-        )
+        return replace(self, expire_time=expire_time).issuing(now)
+
+    def issuing(self, at: datetime) -> "Session":
+        """With an access token given out at ``at`` on the clock of whoever signs it, which may be ahead."""
+        return replace(self, access_expire_time=max(self.access_expire_time, at + ACCESS_LIFE))
 
     def ended(self, by: EndedBy) -> "Session":
         """Ended; why it ended first stays the reason."""

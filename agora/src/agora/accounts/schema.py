@@ -11,7 +11,7 @@ from agora.accounts import framework
 _lock = threading.Lock()
 
 
-def migrate(url: str, schema: str) -> None:  # noqa: ARG001 - the owner's search path names the schema
+def migrate(url: str, schema: str) -> None:
     """Brings the tables up to date, as the owner that ``url`` names. Doing it again changes nothing.
 
     On a thread of its own, because Django refuses one with a running event loop.

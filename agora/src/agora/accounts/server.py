@@ -35,7 +35,7 @@ class AccountsServer(AccountsServiceBase):
     def __init__(self, service: AccountsService) -> None:
         self._service = service
 
-    async def register(self, request: accounts_pb2.RegisterRequest, call: Call) -> accounts_pb2.User:  # noqa: ARG002
+    async def register(self, request: accounts_pb2.RegisterRequest, call: Call) -> accounts_pb2.User:
         user = await self._service.register(
             email=request.email, password=request.password, display_name=request.display_name
         )
@@ -46,17 +46,17 @@ class AccountsServer(AccountsServiceBase):
         pair = await self._service.login(email=request.email, password=request.password, address=address)
         return _pair(pair)
 
-    async def refresh(self, request: accounts_pb2.RefreshRequest, call: Call) -> accounts_pb2.TokenPair:  # noqa: ARG002
+    async def refresh(self, request: accounts_pb2.RefreshRequest, call: Call) -> accounts_pb2.TokenPair:
         return _pair(await self._service.refresh(refresh_token=request.refresh_token))
 
-    async def logout(self, request: accounts_pb2.LogoutRequest, call: Call) -> accounts_pb2.LogoutResponse:  # noqa: ARG002
+    async def logout(self, request: accounts_pb2.LogoutRequest, call: Call) -> accounts_pb2.LogoutResponse:
         await self._service.logout(refresh_token=request.refresh_token)
         return accounts_pb2.LogoutResponse()
 
     async def get_json_web_key_set(
         self,
-        request: auth_pb2.GetJsonWebKeySetRequest,  # noqa: ARG002
-        call: Call,  # noqa: ARG002
+        request: auth_pb2.GetJsonWebKeySetRequest,
+        call: Call,
     ) -> auth_pb2.JsonWebKeySet:
         keys = await self._service.public_keys()
         return auth_pb2.JsonWebKeySet(
@@ -68,8 +68,8 @@ class AccountsServer(AccountsServiceBase):
 
     async def list_revocations(
         self,
-        request: auth_pb2.ListRevocationsRequest,  # noqa: ARG002
-        call: Call,  # noqa: ARG002
+        request: auth_pb2.ListRevocationsRequest,
+        call: Call,
     ) -> auth_pb2.ListRevocationsResponse:
         revocations = await self._service.revocations()
         return auth_pb2.ListRevocationsResponse(
@@ -79,7 +79,7 @@ class AccountsServer(AccountsServiceBase):
             ]
         )
 
-    async def get_me(self, request: accounts_pb2.GetMeRequest, call: Call) -> accounts_pb2.User:  # noqa: ARG002
+    async def get_me(self, request: accounts_pb2.GetMeRequest, call: Call) -> accounts_pb2.User:
         return _user(await self._service.me(call.user().user_id))
 
     async def update_me(self, request: accounts_pb2.UpdateMeRequest, call: Call) -> accounts_pb2.User:
@@ -88,13 +88,13 @@ class AccountsServer(AccountsServiceBase):
         name = request.user.display_name if named or given else None
         return _user(await self._service.change_me(call.user().user_id, display_name=name, etag=request.etag))
 
-    async def get_user(self, request: accounts_pb2.GetUserRequest, call: Call) -> accounts_pb2.PublicUser:  # noqa: ARG002
+    async def get_user(self, request: accounts_pb2.GetUserRequest, call: Call) -> accounts_pb2.PublicUser:
         user = await self._service.user(request.user_id)
         return accounts_pb2.PublicUser(
             user_id=user.user_id, display_name=user.display_name, create_time=_timestamp(user.create_time)
         )
 
-    async def list_users(self, request: accounts_pb2.ListUsersRequest, call: Call) -> accounts_pb2.ListUsersResponse:  # noqa: ARG002
+    async def list_users(self, request: accounts_pb2.ListUsersRequest, call: Call) -> accounts_pb2.ListUsersResponse:
         fingerprint = query_fingerprint(request)
         position = decode_page_token(request.page_token, fingerprint) or [""]
         after = position[0] if len(position) == 1 else None

@@ -172,20 +172,17 @@ class AccountsService:
         outdated = self._passwords.is_outdated(encoded)
         rehashed = await self._passwords.hash(password) if outdated else None
 
-        def begin(work: Work) -> Pair | None:
-            known = work.repository.credentials(email)
-            user = work.repository.lock_user(known[0]) if known and known[1] == encoded else None
-            if user is None:
-                return None
+        def begin(work: Work) -> Pair:
+            user_id, current = work.repository.credentials(email) or _raise(_bad_credentials())
+            user = work.repository.lock_user(user_id) or _raise(_bad_credentials())
+            if current != encoded:
+                raise Refusal(PlatformReason.ABORTED, "the password changed at the same moment; try again")
             work.repository.note_login(user.user_id, rehashed)
-            session = Session.begin(uuid7(), user.user_id, work.repository.now())
+            session = Session.begin(uuid7(), user.user_id, work.repository.now()).issuing(self._clock.now())
             work.repository.add_session(session, address)
             return self._issue(work, session, user)
 
-        pair = await self._transact(begin)
-        if pair is None:
-            raise _bad_credentials()
-        return pair
+        return await self._transact(begin)
 
     async def verify(self, *, email: str, password: str, address: str) -> str:
         """The stored hash, if the password is right; the limits of ``login`` hold."""
@@ -223,6 +220,7 @@ class AccountsService:
             if user is None:
                 return Verdict.ENDED
             session = session.rotated(now) if verdict is Verdict.ROTATE else session.prolonged(now)
+            session = session.issuing(self._clock.now())
             work.repository.save_session(session)
             return self._issue(work, session, user)
 

@@ -4,14 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
 from agora.payments.acquirer import SandboxAcquirer
 from agora.payments.domain.payment import Money, Payment
 from agora.payments.ledger import Auditor, Chainer, known_keys
 from agora.payments.repository import LedgerRepository, PaymentsRepository
 from agora.payments.service import PaymentsService
+from agora.payments.settings import PaymentsSettings
 from agora.payments.signing import KeyRing, SigningServer, keys_folder
 from agora_proto.payments.v1 import payments_pb2 as pb
 from agora_proto.payments.v1.payments_tricorn import PaymentsServiceBase, SigningServiceClient
@@ -21,45 +19,33 @@ from tricorn.host import Host
 from tricorn.wire import Call
 
 
-class PaymentsSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="AGORA_PAYMENTS_", extra="ignore")
-
-    slow_seconds: float = Field(2.0, ge=0, description="How long the sandbox acquirer takes for the method test_slow.")
-    sign_after_seconds: float = Field(
-        0.5, ge=0, description="How long bookings are gathered before they are signed together."
-    )
-    sign_idle_seconds: float = Field(
-        5.0, gt=0, description="How often a process looks for bookings of others that nobody has signed."
-    )
-
-
 class PaymentsServer(PaymentsServiceBase):
     def __init__(self, service: PaymentsService, auditor: Auditor) -> None:
         self._service = service
         self._auditor = auditor
 
-    async def authorise(self, request: pb.AuthoriseRequest, call: Call) -> pb.Payment:  # noqa: ARG002
+    async def authorise(self, request: pb.AuthoriseRequest, call: Call) -> pb.Payment:
         payment = await self._service.authorise(
             request.key, _money(request.amount), request.method, request.reference, request.user_id.lower()
         )
         return _message(payment)
 
-    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.Payment:  # noqa: ARG002
+    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.Payment:
         return _message(await self._service.capture(request.key, request.payment_id.lower()))
 
-    async def void(self, request: pb.VoidRequest, call: Call) -> pb.Payment:  # noqa: ARG002
+    async def void(self, request: pb.VoidRequest, call: Call) -> pb.Payment:
         return _message(await self._service.void(request.key, request.payment_id.lower()))
 
-    async def refund(self, request: pb.RefundRequest, call: Call) -> pb.Payment:  # noqa: ARG002
+    async def refund(self, request: pb.RefundRequest, call: Call) -> pb.Payment:
         amount = _money(request.amount) if request.HasField("amount") else None
         return _message(await self._service.refund(request.key, request.payment_id.lower(), amount))
 
-    async def get_payment(self, request: pb.GetPaymentRequest, call: Call) -> pb.Payment:  # noqa: ARG002
+    async def get_payment(self, request: pb.GetPaymentRequest, call: Call) -> pb.Payment:
         if request.WhichOneof("by") == "authorisation_key":
             return _message(await self._service.payment_by_key(request.authorisation_key))
         return _message(await self._service.payment(request.payment_id.lower()))
 
-    async def audit_ledger(self, request: pb.AuditLedgerRequest, call: Call) -> pb.LedgerAudit:  # noqa: ARG002
+    async def audit_ledger(self, request: pb.AuditLedgerRequest, call: Call) -> pb.LedgerAudit:
         audit = await self._auditor.audit()
         return pb.LedgerAudit(
             transactions=audit.transactions,

@@ -119,7 +119,7 @@ class SigningServer(SigningServiceBase):
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
 
-    async def sign_transaction(self, request: pb.SignTransactionRequest, call: Call) -> pb.SignTransactionResponse:  # noqa: ARG002
+    async def sign_transaction(self, request: pb.SignTransactionRequest, call: Call) -> pb.SignTransactionResponse:
         key = self._ring.active()
         return pb.SignTransactionResponse(
             hash=chained_hash(request.previous_hash, request.payload),
@@ -127,7 +127,7 @@ class SigningServer(SigningServiceBase):
             key_id=key.key_id,
         )
 
-    async def list_signing_keys(self, request: pb.ListSigningKeysRequest, call: Call) -> pb.ListSigningKeysResponse:  # noqa: ARG002
+    async def list_signing_keys(self, request: pb.ListSigningKeysRequest, call: Call) -> pb.ListSigningKeysResponse:
         active = self._ring.active().key_id
         return pb.ListSigningKeysResponse(
             keys=[

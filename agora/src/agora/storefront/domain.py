@@ -10,10 +10,8 @@ def discount_percent(base: int, final: int) -> int:
     """How many percent of the base price are saved: rounded once, half to even; negative when the price rose.
 
     It is not made from basis points, which are rounded already: 12.5004 % is 13, but by way of 1250 basis points it
-    would be 12. A base price of zero leaves nothing to save.
+    would be 12. The base price is at least 1.
     """
-    if base == 0:
-        return 0
     whole, rest = divmod(100 * (base - final), base)
     twice = 2 * rest
     return whole + (twice > base or (twice == base and whole % 2 == 1))

@@ -28,15 +28,19 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_PRICE_CHANGED: _Reason.ValueType  # 2
     """The total is no longer the one the buyer agreed to; metadata carries the new total."""
     REASON_PAYMENT_DECLINED: _Reason.ValueType  # 3
+    """The payment method was declined."""
     REASON_INSUFFICIENT_FUNDS: _Reason.ValueType  # 4
+    """The payment method does not cover the amount."""
     REASON_INVALID_STATE: _Reason.ValueType  # 5
     """The order, payment or reservation is not in a state that allows this."""
     REASON_RESERVATION_EXPIRED: _Reason.ValueType  # 6
+    """The units are no longer held; reserve again."""
     REASON_COUPON_INVALID: _Reason.ValueType  # 7
     """No such coupon, or not at this time."""
     REASON_COUPON_EXHAUSTED: _Reason.ValueType  # 8
     """The coupon has been redeemed as often as it may."""
     REASON_EMAIL_TAKEN: _Reason.ValueType  # 9
+    """Somebody has registered with this email, in whatever spelling."""
     REASON_BAD_CREDENTIALS: _Reason.ValueType  # 10
     """The email or the password is wrong; which of them is not said."""
     REASON_LOGIN_THROTTLED: _Reason.ValueType  # 11
@@ -46,6 +50,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_AMOUNT_EXCEEDED: _Reason.ValueType  # 13
     """The amount is more than what is left to capture or to refund."""
     REASON_CURRENCY_MISMATCH: _Reason.ValueType  # 14
+    """The amount is in another currency than the payment."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Agora's part of the closed error vocabulary; the platform's part is tricorn.v1.Reason."""
@@ -56,15 +61,19 @@ REASON_OUT_OF_STOCK: Reason.ValueType  # 1
 REASON_PRICE_CHANGED: Reason.ValueType  # 2
 """The total is no longer the one the buyer agreed to; metadata carries the new total."""
 REASON_PAYMENT_DECLINED: Reason.ValueType  # 3
+"""The payment method was declined."""
 REASON_INSUFFICIENT_FUNDS: Reason.ValueType  # 4
+"""The payment method does not cover the amount."""
 REASON_INVALID_STATE: Reason.ValueType  # 5
 """The order, payment or reservation is not in a state that allows this."""
 REASON_RESERVATION_EXPIRED: Reason.ValueType  # 6
+"""The units are no longer held; reserve again."""
 REASON_COUPON_INVALID: Reason.ValueType  # 7
 """No such coupon, or not at this time."""
 REASON_COUPON_EXHAUSTED: Reason.ValueType  # 8
 """The coupon has been redeemed as often as it may."""
 REASON_EMAIL_TAKEN: Reason.ValueType  # 9
+"""Somebody has registered with this email, in whatever spelling."""
 REASON_BAD_CREDENTIALS: Reason.ValueType  # 10
 """The email or the password is wrong; which of them is not said."""
 REASON_LOGIN_THROTTLED: Reason.ValueType  # 11
@@ -74,4 +83,5 @@ REASON_TOKEN_REUSED: Reason.ValueType  # 12
 REASON_AMOUNT_EXCEEDED: Reason.ValueType  # 13
 """The amount is more than what is left to capture or to refund."""
 REASON_CURRENCY_MISMATCH: Reason.ValueType  # 14
+"""The amount is in another currency than the payment."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

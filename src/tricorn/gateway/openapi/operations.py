@@ -142,10 +142,11 @@ def _request_body(binding: Binding, schemas: Schemas) -> dict[str, Any] | None:
     if binding.route.body == _WHOLE:
         in_path = {variable.field[0] for variable in binding.template.variables}
         message = _input(binding)
-        if in_path:
-            schema = schemas.message(message, is_input=True, without=in_path)
-        else:
-            schema = schemas.reference(message, is_input=True)
+        schema = (
+            schemas.message(message, is_input=True, without=in_path)
+            if in_path
+            else schemas.reference(message, is_input=True)
+        )
         resolved = schemas.components[message.full_name + "Input"] if "$ref" in schema else schema
         required = bool(resolved.get("required") or resolved.get("allOf"))
     else:

@@ -147,7 +147,7 @@ class Schemas:
 
     def _describe(self, schema: Schema, full_name: str, more: Collection[str] = ()) -> None:
         lines = [self._comments[full_name].replace("\n", " ")] if full_name in self._comments else []
-        lines += [f"Rule: {note}." for note in more]
+        lines += [f"Rule: {note}." for note in more if note.lower() not in "".join(lines).lower()]
         if lines:
             schema["description"] = "\n\n".join(lines)
 

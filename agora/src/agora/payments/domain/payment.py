@@ -92,7 +92,7 @@ def voidable(payment: Payment) -> int:
     return payment.amount
 
 
-def voided(payment: Payment, minor_units: int) -> Payment:  # noqa: ARG001 - all of it, or it would not be void
+def voided(payment: Payment, minor_units: int) -> Payment:
     return replace(payment, state=State.VOIDED)
 
 

@@ -405,7 +405,7 @@ class PriceBasketRequest(_message.Message):
     STEP_BUDGET_FIELD_NUMBER: _builtins.int
     tier: Global___Tier.ValueType
     step_budget: _builtins.int
-    """How many nodes the search may open before it answers with the best it has. Zero: 20000."""
+    """How many steps the search may take before it answers with the best it has; what a step is, the search says. Zero: 50000."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BasketLine]:
         """Each product at most once."""
@@ -519,7 +519,7 @@ class PriceBasketResponse(_message.Message):
     exact: _builtins.bool
     """False when the budget ran out before the search could prove that nothing is cheaper."""
     steps: _builtins.int
-    """The nodes that were opened."""
+    """The steps that were taken, the same in every implementation."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricedLine]:
         """In the request's order."""
