@@ -74,10 +74,8 @@ def test_an_unknown_command_gets_a_suggestion() -> None:
     done = tricorn("statsu")
 
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == "error: there is no command 'statsu'\n  -> did you mean `tricorn status`? `tricorn` alone lists the commands\n"
-    )
+    assert "there is no command 'statsu'" in done.stderr
+    assert "did you mean `tricorn status`?" in done.stderr
 
 
 def test_an_unknown_option_is_told_with_where_to_read() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNNER = Path(__file__).with_name("runner.py")
+PATIENCE_SECONDS = 60
 SHOP = {"name": "shop", "gateway": True}
 
 
@@ -40,13 +42,18 @@ class Run:
         """Read what it says until `method`, and return its arguments."""
         assert self.process.stdout is not None
         heard = []
-        for line in self.process.stdout:
-            name, arguments = json.loads(line)
-            heard.append(name)
-            if name == method:
-                if name == "ready":
-                    self.url = arguments[0]["url"]
-                return arguments
+        patience = threading.Timer(PATIENCE_SECONDS, self.process.kill)
+        patience.start()
+        try:
+            for line in self.process.stdout:
+                name, arguments = json.loads(line)
+                heard.append(name)
+                if name == method:
+                    if name == "ready":
+                        self.url = arguments[0]["url"]
+                    return arguments
+        finally:
+            patience.cancel()
         raise AssertionError(f"never said {method!r}, only {heard}")
 
     def get(self, path: str = "/") -> Any:

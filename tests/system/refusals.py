@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import agora_proto.reasons  # noqa: F401 - puts the application's reasons into the vocabulary
+import agora_proto.v1.reason_pb2  # noqa: F401 - puts the application's reasons into the vocabulary
 import httpx
 import psycopg
 from shop import Shop

@@ -239,9 +239,11 @@ def load_manifest(path: Path) -> Manifest:
     try:
         return Manifest(file.resolve().parent, _File.model_validate(said))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"{file}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        found = [
+            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        ]
+        message = f"{file}: {'; '.join(entry.removeprefix(': ') for entry in found)}"
         raise ManifestError(message) from error
 
 

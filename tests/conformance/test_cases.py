@@ -1,0 +1,76 @@
+"""Case files: what they may say, and what is said when they are wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tricorn.conformance import CaseError, load_cases, load_gaps
+from tricorn.host import load_manifest
+
+AGORA = Path(__file__).resolve().parents[2] / "agora"
+MANIFEST = load_manifest(AGORA)
+MANIFEST.activate()
+CASE: dict[str, Any] = {
+    "name": "stock of nothing is nothing",
+    "method": "BatchGetStock",
+    "why": "an empty question has an empty answer",
+    "request": {},
+    "response": {},
+}
+
+
+def _folder(tmp_path: Path, case: dict[str, Any], contract: str = "agora.inventory.v1.InventoryService") -> Path:
+    (tmp_path / "x.json").write_text(json.dumps({"contract": contract, "cases": [case]}))
+    return tmp_path
+
+
+def test_a_case_is_read_with_its_messages(tmp_path: Path) -> None:
+    (case,) = load_cases(MANIFEST, _folder(tmp_path, CASE))
+
+    assert (case.id, case.contexts) == ("x: stock of nothing is nothing", ("inventory",))
+    assert case.policy.name == "BatchGetStock"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"method": "NoSuch"}, "has no method NoSuch"),
+        ({"response": None}, "either a response or an error"),
+        ({"request": {"nosuch": 1}}, "nosuch"),
+        ({"why": ""}, "why"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_wrong_case_says_where(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        load_cases(MANIFEST, _folder(tmp_path, {**CASE, **change}))
+
+    assert said in str(caught.value)
+    assert "x" in str(caught.value)
+
+
+def test_a_contract_that_is_nobodys_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"no context of tricorn\.toml"):
+        load_cases(MANIFEST, _folder(tmp_path, CASE, "agora.nosuch.v1.NoService"))
+
+
+def test_contexts_of_the_state_are_started_too(tmp_path: Path) -> None:
+    case = {**CASE, "state": {"catalog.category": []}}
+
+    (read,) = load_cases(MANIFEST, _folder(tmp_path, case))
+
+    assert read.contexts == ("catalog", "inventory")
+
+
+def test_no_file_of_gaps_is_no_gaps(tmp_path: Path) -> None:
+    assert load_gaps(tmp_path / "known_gaps.toml") == []
+
+
+def test_a_gap_needs_a_reason(tmp_path: Path) -> None:
+    path = tmp_path / "known_gaps.toml"
+    path.write_text('[[gap]]\ncase = "x"\nimplementation = "python"\n')
+
+    with pytest.raises(CaseError, match="reason"):
+        load_gaps(path)

@@ -1,0 +1,73 @@
+"""What `tricorn.toml` may say, and what is said when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from tricorn.host import ManifestError, find_manifest, load_manifest
+
+GOOD = """
+[application]
+name = "shop"
+title = "Shop"
+package = "shop"
+python_package = "shop_proto"
+
+[contexts.goods]
+package = "shop.goods"
+contracts = ["shop.goods.v1.GoodsService"]
+
+[processes.all]
+contexts = ["goods"]
+
+[shapes.python]
+processes = ["all"]
+"""
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "tricorn.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_manifest_is_read(tmp_path: Path) -> None:
+    manifest = load_manifest(_write(tmp_path, GOOD))
+
+    assert (manifest.name, list(manifest.contexts), manifest.root) == ("shop", ["goods"], tmp_path.resolve())
+    assert manifest.proto_source.output == tmp_path.resolve() / "src" / "shop_proto"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[application]", "[aplication]"), "aplication"),
+        (('name = "shop"', 'name = "Shop!"'), "application.name"),
+        (('contexts = ["goods"]', 'contexts = ["bads"]'), "no context is called 'bads'"),
+        (('processes = ["all"]', 'processes = ["some"]'), "no process is called 'some'"),
+        (("[contexts.goods]", "[contexts.Goods-1]"), "lower case"),
+        (('title = "Shop"', "title = "), "not TOML"),
+        (('package = "shop.goods"', 'package = "shop.goods"\ncolour = "red"'), "contexts.goods.colour"),
+    ],
+)
+def test_a_wrong_manifest_says_where(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    path = _write(tmp_path, GOOD.replace(*change, 1))
+
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_manifest_is_found_in_the_folder_or_one_below(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    path = _write(tmp_path / "shop", GOOD)
+
+    assert find_manifest(tmp_path) == path
+    assert find_manifest(tmp_path / "shop") == path
+
+
+def test_where_there_is_none_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="--app"):
+        find_manifest(tmp_path)
