@@ -24,7 +24,7 @@ def passes(*command: str) -> None:
 
 
 def test_ruff_finds_nothing() -> None:
-    passes("ruff", "check", "--quiet", *FOLDERS)
+    passes("ruff", "check", "--quiet", "--output-format", "concise", *FOLDERS)
 
 
 def test_everything_is_formatted() -> None:

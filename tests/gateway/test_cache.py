@@ -143,7 +143,8 @@ async def test_a_question_begun_before_a_write_does_not_answer_the_writer() -> N
     now[0] = 1.0
     cache.wrote("ann")
     now[0] = 2.0
-    mine = await cache.fetch(("k",), 30.0, "ann", new)
+    async with asyncio.timeout(5):
+        mine = await cache.fetch(("k",), 30.0, "ann", new)
     go_on.set()
 
     assert (mine.body, (await early).body) == (b"new", b"old")

@@ -69,7 +69,8 @@ class Run:
         return self.process.wait(30)
 
     def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        family: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return family
 
     def end(self) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-import agora_proto.v1.reason_pb2  # noqa: F401 - puts the application's reasons into the vocabulary
 import httpx
 import psycopg
 from shop import Shop
 
+import agora_proto.v1.reason_pb2  # noqa: F401 - puts the application's reasons into the vocabulary
 from tricorn.contract import reasons
 
 PROBLEM = "application/problem+json"

@@ -61,7 +61,9 @@ def nothing_has_changed(agora: Shop, cast: Cast) -> Iterator[None]:
         pytest.param(json.dumps({**REGISTRATION, "email": ["new@example.com"]}).encode(), id="a list for a text"),
         pytest.param(json.dumps({**REGISTRATION, "roles": ["staff"]}).encode(), id="a role put into it"),
         pytest.param(json.dumps({**REGISTRATION, "userId": SOMETHING}).encode(), id="an id put into it"),
-        pytest.param(json.dumps(REGISTRATION).replace('"email"', '"email":"a@example.com","email"').encode(), id="a key twice"),
+        pytest.param(
+            json.dumps(REGISTRATION).replace('"email"', '"email":"a@example.com","email"').encode(), id="a key twice"
+        ),
     ],
 )
 def test_a_registration_that_cannot_be_read_makes_no_user(cast: Cast, body: bytes) -> None:
@@ -120,7 +122,9 @@ def test_a_registration_that_breaks_a_rule_names_the_field(cast: Cast, field: st
         pytest.param({"paymentMethod": "gold"}, "INVALID_ARGUMENT", id="an unknown payment method"),
         pytest.param({"acceptCurrentPrice": False}, "INVALID_ARGUMENT", id="no agreement to the price"),
         pytest.param({"acceptCurrentPrice": None}, "INVALID_ARGUMENT", id="silence about the price"),
-        pytest.param({"expectedTotal": {"currency": "USD", "minorUnits": "1"}}, "MALFORMED_REQUEST", id="two agreements"),
+        pytest.param(
+            {"expectedTotal": {"currency": "USD", "minorUnits": "1"}}, "MALFORMED_REQUEST", id="two agreements"
+        ),
         pytest.param({"total": {"currency": "USD", "minorUnits": "1"}}, "MALFORMED_REQUEST", id="a price of one's own"),
         pytest.param({"userId": SOMETHING}, "MALFORMED_REQUEST", id="in another's name"),
         pytest.param({"idempotencyKey": "another"}, "MALFORMED_REQUEST", id="two keys"),
@@ -128,10 +132,17 @@ def test_a_registration_that_breaks_a_rule_names_the_field(cast: Cast, field: st
 )
 def test_an_order_that_cannot_be_meant_is_no_order(cast: Cast, change: dict[str, Any], code: str) -> None:
     film = cast.film["productId"]
-    body = {"lines": [{"productId": film, "quantity": 1}], "paymentMethod": "test_ok", "acceptCurrentPrice": True, **change}
+    body = {
+        "lines": [{"productId": film, "quantity": 1}],
+        "paymentMethod": "test_ok",
+        "acceptCurrentPrice": True,
+        **change,
+    }
     text = json.dumps(body).replace('"X"', f'"{film}"')
 
-    answer = cast.buyer.http.post("/api/v1/orders", content=text, headers={**JSON, "Idempotency-Key": str(uuid.uuid4())})
+    answer = cast.buyer.http.post(
+        "/api/v1/orders", content=text, headers={**JSON, "Idempotency-Key": str(uuid.uuid4())}
+    )
 
     status = {"NOT_FOUND": 404, "COUPON_INVALID": 422}.get(code, 400)
     refused(answer, status, code)
@@ -240,7 +251,9 @@ def test_a_buyer_cannot_sell(cast: Cast) -> None:
         ({"etag": "1"}, "MALFORMED_REQUEST"),
     ],
 )
-def test_a_change_that_breaks_a_rule_leaves_the_product_as_it_was(cast: Cast, change: dict[str, Any], code: str) -> None:
+def test_a_change_that_breaks_a_rule_leaves_the_product_as_it_was(
+    cast: Cast, change: dict[str, Any], code: str
+) -> None:
     me = cast.seller.http.get("/api/v1/users/me").json()["userId"]
     mine = next(film for film in cast.stranger.products(pageSize=100) if film["sellerId"] == me)
 
@@ -283,7 +296,8 @@ def test_a_page_token_is_good_for_its_own_query_only(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/v2/products", "/api/v1/products/", "//api/v1/products", "/api/v1/orders/x/y", "/..%2f..%2fetc"]
+    "path",
+    ["/", "/api", "/api/v2/products", "/api/v1/products/", "//api/v1/products", "/api/v1/orders/x/y", "/..%2f..%2fetc"],
 )
 def test_nothing_is_at_an_unknown_path(cast: Cast, path: str) -> None:
     refused(cast.stranger.http.get(path), 404, "NOT_FOUND")
@@ -291,8 +305,14 @@ def test_nothing_is_at_an_unknown_path(cast: Cast, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "path"),
-    [("DELETE", "/api/v1/products"), ("PUT", "/api/v1/orders"), ("GET", "/api/v1/auth/login"), ("POST", "/api/v1/users/me"), ("PROPFIND", "/api/v1/products")],
-)  # fmt: skip
+    [
+        ("DELETE", "/api/v1/products"),
+        ("PUT", "/api/v1/orders"),
+        ("GET", "/api/v1/auth/login"),
+        ("POST", "/api/v1/users/me"),
+        ("PROPFIND", "/api/v1/products"),
+    ],
+)
 def test_a_verb_that_a_path_lacks_is_said_with_those_it_has(cast: Cast, verb: str, path: str) -> None:
     answer = cast.stranger.http.request(verb, path)
 
@@ -300,7 +320,9 @@ def test_a_verb_that_a_path_lacks_is_said_with_those_it_has(cast: Cast, verb: st
     assert verb not in answer.headers["allow"].split(", ")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/products/no-uuid", "/api/v1/users/%00", "/api/v1/orders/%ff", "/api/v1/orders/1"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/products/no-uuid", "/api/v1/users/%00", "/api/v1/orders/%ff", "/api/v1/orders/1"]
+)
 def test_an_id_that_is_none_is_no_lookup(cast: Cast, path: str) -> None:
     answer = cast.buyer.http.get(path)
 

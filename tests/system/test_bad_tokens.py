@@ -1,6 +1,8 @@
 """A token that is not the shop's own, whole and of now, opens nothing: neither what needs one nor what is public."""
 
 import base64
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -12,8 +14,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from refusals import refused
 from shop import Shop, Visitor
-
-Forge = Callable[[dict[str, Any], dict[str, Any]], str]
 
 
 class Mint:
@@ -39,9 +39,6 @@ class Mint:
 
     def signed_with_the_public_key(self) -> str:
         """HMAC with what everyone can read: believed by whoever lets the token choose the algorithm."""
-        import hashlib
-        import hmac
-
         signed = f"{_part({'alg': 'HS256', 'typ': 'JWT', 'kid': self.kid})}.{_part(self.claims)}"
         digest = hmac.new(self.public, signed.encode(), hashlib.sha256).digest()
         return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
@@ -61,8 +58,9 @@ def mint(agora: Shop) -> Mint:
     return Mint(agora, agora.buyer())
 
 
-def _header(agora: Shop, value: str, path: str = "/api/v1/users/me") -> Any:
-    return agora.visitor().http.get(path, headers={"Authorization": value})
+def _header(agora: Shop, value: str | bytes, path: str = "/api/v1/users/me") -> Any:
+    raw = value if isinstance(value, bytes) else value.encode()
+    return agora.visitor().http.get(path, headers={b"Authorization": raw})
 
 
 def test_a_token_made_with_the_shops_own_key_is_believed(agora: Shop, mint: Mint) -> None:
@@ -92,8 +90,8 @@ def test_a_token_made_with_the_shops_own_key_is_believed(agora: Shop, mint: Mint
         pytest.param(lambda mint: mint.with_other_roles(), id="a role put into it"),
         pytest.param(lambda mint: mint.token[:-8], id="cut short"),
         pytest.param(lambda mint: mint.token + "." + mint.token, id="two in one"),
-        pytest.param(lambda mint: "..", id="three empty parts"),
-        pytest.param(lambda mint: "x" * 9000, id="9 kB"),
+        pytest.param(lambda _: "..", id="three empty parts"),
+        pytest.param(lambda _: "x" * 9000, id="9 kB"),
     ],
 )
 def test_a_bad_token_is_refused_everywhere(agora: Shop, mint: Mint, path: str, make: Callable[[Mint], str]) -> None:
@@ -103,9 +101,9 @@ def test_a_bad_token_is_refused_everywhere(agora: Shop, mint: Mint, path: str, m
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic c3RhZmY6YWdvcmEtZGVtbw==", "staff", "Bearer \xe4"])
-def test_a_header_without_a_bearer_token_is_refused(agora: Shop, value: str) -> None:
-    refused(_header(agora, value.encode("latin-1").decode("latin-1")), 401, "UNAUTHENTICATED")
+@pytest.mark.parametrize("value", [b"", b"Bearer", b"Basic c3RhZmY6YWdvcmEtZGVtbw==", b"staff", b"Bearer \xe4"])
+def test_a_header_without_a_bearer_token_is_refused(agora: Shop, value: bytes) -> None:
+    refused(_header(agora, value), 401, "UNAUTHENTICATED")
 
 
 def test_who_sends_no_token_is_asked_for_one(agora: Shop) -> None:

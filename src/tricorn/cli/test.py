@@ -18,6 +18,8 @@ lint_app = typer.Typer()
 
 _CHECKS = "tests/checks"
 _LAST = "system"
+# What this call is about is nothing that a test should inherit.
+_NOT_FOR_TESTS = frozenset({"DATABASE_URL", "TRICORN_HOME", "TRICORN_APP", "TRICORN_DOOR"})
 _USAGE_STATUS = 5  # pytest: nothing was collected
 
 
@@ -80,7 +82,7 @@ def find_part(root: Path, part: str) -> list[Path]:
 
 def run_pytest(root: Path, arguments: list[str]) -> int:
     """Run pytest in a process of its own, so that its exit status and its last line are ours."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "TRICORN_HOME"}}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_TESTS}
     command = [sys.executable, "-P", "-m", "pytest", "--rootdir", str(root), *arguments]
     try:
         status = subprocess.run(command, cwd=root, env=environment, check=False).returncode

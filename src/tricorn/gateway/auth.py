@@ -104,8 +104,8 @@ class _Remembered:
 class Authenticator:
     """Turns an Authorization header into an identity.
 
-    A token that was verified is remembered by its hash until it ends, so that the signature is checked once; each
-    call still asks whether its session was revoked.
+    A token that was verified is remembered by its hash until it ends, so that the signature is checked once; each call
+    still asks whether its session was revoked.
     """
 
     def __init__(

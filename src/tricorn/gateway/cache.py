@@ -1,8 +1,8 @@
 """Answers that may be given again, as the policy of a method allows.
 
-Whoever changes something through this gateway reads it back at once: an answer counts for a caller only if the
-question to the backend began after the
-caller's last call with effects had ended. So one shared entry serves everyone else while it is still good.
+Whoever changes something through this gateway reads it back at once: an answer counts for a caller only if the question
+to the backend began after the caller's last call with effects had ended. So one shared entry serves everyone else while
+it is still good.
 """
 
 import asyncio

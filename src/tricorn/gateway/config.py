@@ -97,8 +97,7 @@ class Observation:
 
 
 Observer = Callable[[Observation], None]
-"""Takes what the gateway saw of a request once it is answered, or its client went away (status 499). It must not
-block.
+"""Takes what the gateway saw of a request once it is answered, or its client went away (status 499). It must not block.
 """
 
 

@@ -14,9 +14,7 @@ _MOUNT_TIME = 10.0
 
 
 class _MountLifespan:
-    """The lifespan of one mounted application, driven from outside. One that does not know the protocol is left
-    alone.
-    """
+    """The lifespan of one mounted application, driven from outside. One that does not know the protocol is left alone."""
 
     def __init__(self, app: AsgiApp) -> None:
         self._app = app

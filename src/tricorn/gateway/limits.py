@@ -97,9 +97,7 @@ class ClientAddresses:
 
 @lru_cache(maxsize=4096)
 def limit_group(address: str) -> str:
-    """What of an address is limited as one: an IPv4 address, the /64 of an IPv6 address (one household owns all of
-    it).
-    """
+    """What of an address is limited as one: an IPv4 address, the /64 of an IPv6 address (one household owns all of it)."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

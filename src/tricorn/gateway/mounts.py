@@ -1,6 +1,4 @@
-"""Path prefixes that somebody else answers: an ASGI application in this process, or another process's own HTTP
-socket.
-"""
+"""Path prefixes that somebody else answers: an ASGI application in this process, or another process's own HTTP socket."""
 
 from collections.abc import Iterable, Sequence
 

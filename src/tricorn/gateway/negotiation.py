@@ -1,6 +1,4 @@
-"""Headers by which client and gateway agree on a form: Accept, Accept-Encoding, Content-Type, ETag and its
-conditions.
-"""
+"""Headers by which client and gateway agree on a form: Accept, Accept-Encoding, Content-Type, ETag and its conditions."""
 
 import re
 import zlib

@@ -1,9 +1,8 @@
 """Serves a gateway on a listening socket that it is given, and leaves it without losing a request.
 
 The socket belongs to a supervisor, which starts a successor on it before it stops this one. So stopping is a drain:
-stop accepting, say ``connection:
-close`` on every answer, wait until the connections have gone, and only then exit. Stock uvicorn closes idle and
-accepted-but-unread connections.
+stop accepting, say ``connection: close`` on every answer, wait until the connections have gone, and only then exit.
+Stock uvicorn closes idle and accepted-but-unread connections.
 """
 
 import asyncio
@@ -127,8 +126,8 @@ class GatewayServer(uvicorn.Server):
     async def _stop_accepting(self) -> None:
         """Leaves the socket to others. What was accepted until now is served.
 
-        The plain loop of 3.11 finishes accepting in tasks of their own, which fail, and leave their clients hanging, when
-        the server has been closed meanwhile: so they get a moment. uvloop has no such tasks.
+        The plain loop of 3.11 finishes accepting in tasks of their own, which fail, and leave their clients hanging,
+        when the server has been closed meanwhile: so they get a moment. uvloop has no such tasks.
         """
         loop = asyncio.get_running_loop()
         for server in self.servers:

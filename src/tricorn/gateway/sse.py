@@ -1,7 +1,7 @@
 """Server streams for browsers: ``text/event-stream``, one event for each message.
 
-Events are ``message`` (its JSON, with a number as id), ``problem`` (what ended the stream, as problem+json) and
-``end`` (the stream is complete, or this gateway is going away: its ``retry`` says when to come back).
+Events are ``message`` (its JSON, with a number as id), ``problem`` (what ended the stream, as problem+json) and ``end``
+(the stream is complete, or this gateway is going away: its ``retry`` says when to come back).
 """
 
 import asyncio
@@ -133,7 +133,7 @@ class EventStream:
                 elif item is not None:
                     await _event(send, self._last(item))
                     break
-                elif number or self._until:
+                else:
                     await _event(send, b": still here\n\n")
                 item = await self._next(drained)
         finally:

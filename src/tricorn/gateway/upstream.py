@@ -41,9 +41,7 @@ class _Answer:
 
 
 class Upstream:
-    """An ASGI application that asks the server at a unix socket. One connection for each request: they cost 30 us
-    here.
-    """
+    """An ASGI application that asks the server at a unix socket. One connection for each request: they cost 30 us here."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -178,7 +178,7 @@ class AccountsService:
             if current != encoded:
                 raise Refusal(PlatformReason.ABORTED, "the password changed at the same moment; try again")
             work.repository.note_login(user.user_id, rehashed)
-            session = Session.begin(uuid7(), user.user_id, work.repository.now())
+            session = Session.begin(uuid7(), user.user_id, work.repository.now()).issuing(self._clock.now())
             work.repository.add_session(session, address)
             return self._issue(work, session, user)
 
@@ -220,7 +220,7 @@ class AccountsService:
             if user is None:
                 return Verdict.ENDED
             session = session.rotated(now) if verdict is Verdict.ROTATE else session.prolonged(now)
-            session = session.issuing(session.create_time)
+            session = session.issuing(self._clock.now())
             work.repository.save_session(session)
             return self._issue(work, session, user)
 

@@ -1,5 +1,4 @@
 """The catalogue's contract, in terms of its service."""
-# ruff: noqa: ARG002 - a method of a contract takes its request and its call, whether it needs them or not
 
 from datetime import datetime
 from typing import Any

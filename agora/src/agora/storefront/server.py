@@ -1,5 +1,4 @@
 """The storefront's contracts, in terms of its services."""
-# ruff: noqa: ARG002 - a method of a contract takes its request and its call, whether it needs them or not
 
 from collections.abc import Callable, Iterator
 from datetime import datetime

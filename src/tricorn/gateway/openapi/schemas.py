@@ -53,8 +53,8 @@ class Schemas:
     """Collects the components of a document.
 
     What is sent and what is answered differ: an answer always has the fields that are no optionals, a request needs
-    those whose absence breaks a rule and
-    takes no unknown ones. The two get components of their own, named ``…Input`` for requests.
+    those whose absence breaks a rule and takes no unknown ones. The two get components of their own, named ``…Input``
+    for requests.
     """
 
     def __init__(self, comments: Mapping[str, str]) -> None:

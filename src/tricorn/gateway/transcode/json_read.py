@@ -1,8 +1,8 @@
 """Reads a JSON value into a message, strictly: what the mapping's specification does not allow is refused, and where.
 
 One pass walks the value along the descriptor and yields the arguments of the message's constructor (nested
-dictionaries), which builds the whole tree at once: 11 us for an order of five lines, JSON included, where ``json_format``
-needs 36 and accepts more than the specification does.
+dictionaries), which builds the whole tree at once: 11 us for an order of five lines, JSON included, where
+``json_format`` needs 36 and accepts more than the specification does.
 """
 
 from collections.abc import Mapping

@@ -56,9 +56,7 @@ class _Parameter(NamedTuple):
 
 
 class QueryReader:
-    """Reads the query string of a route: every field that neither the path nor the body carries, nested ones by
-    dots.
-    """
+    """Reads the query string of a route: every field that neither the path nor the body carries, nested ones by dots."""
 
     def __init__(self, descriptor: Descriptor, taken: Collection[FieldPath], *, everything_taken: bool = False) -> None:
         self._descriptor = descriptor

@@ -61,8 +61,8 @@ class Router(Generic[R]):
             self._fixed[path] = leaf
 
     def find(self, path: str) -> tuple[Leaf[R], list[str]] | None:
-        """What is at a path as it was sent (still percent-encoded), and its segments without the verb; None: nothing
-        is there.
+        """What is at a path as it was sent (still percent-encoded), and its segments without the verb; None: nothing is
+        there.
         """
         fixed = self._fixed.get(path)
         if fixed is not None:
