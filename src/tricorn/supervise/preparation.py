@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-import asyncpg
-
 from tricorn.data.connecting import connect_admin
+from tricorn.data.databases import ensure_database
 from tricorn.data.migrations import migrate
 from tricorn.data.roles import RoleNames
 from tricorn.data.server import server_for
@@ -62,23 +61,6 @@ def database_name(manifest: Manifest, settings: Settings) -> str:
         tail = settings.database_url.partition("://")[2].partition("?")[0].partition("/")[2]
         return tail or manifest.name
     return manifest.name
-
-
-async def ensure_database(server: Server, name: str) -> None:
-    """Create the database unless it is there.
-
-    Raises:
-        DataError: the server cannot be reached.
-    """
-    admin = await connect_admin(server, "postgres")
-    try:
-        if not await admin.fetchval("select true from pg_database where datname = $1", name):
-            quoted = name.replace('"', '""')
-            await admin.execute(f'create database "{quoted}"')
-    except asyncpg.DuplicateDatabaseError:
-        pass
-    finally:
-        await admin.close()
 
 
 async def _fill_once(

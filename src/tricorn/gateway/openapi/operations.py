@@ -119,14 +119,14 @@ def _query_parameters(
     made: list[dict[str, Any]] = []
     for field in message.fields:
         here, spelled = (*path, field.name), (*names, field.json_name)
-        if here in taken or is_map(field):
+        if here in taken or is_map(field) or (not path and filled_by_header(field)):
             continue
         if singular_text_reader(field) is None:
             if field.message_type is not None and not field.is_repeated and len(here) < _DEEPEST_QUERY:
                 made += _query_parameters(field.message_type, here, spelled, taken, schemas)
             continue
         schema = schemas.field(field, is_input=True)
-        required = not path and is_needed(field, schema) and not filled_by_header(field)
+        required = not path and is_needed(field, schema)
         parameter: dict[str, Any] = {"name": ".".join(spelled), "in": "query", "required": required, "schema": schema}
         if field.is_repeated:
             parameter |= {"style": "form", "explode": True}
@@ -188,8 +188,20 @@ def _answer_content(binding: Binding, schemas: Schemas) -> dict[str, Any]:
     else:
         schema = schemas.reference(output, is_input=False)
     if binding.policy.server_streaming:
-        return {"text/event-stream": {"schema": {"type": "string", "contentMediaType": _JSON, "contentSchema": schema}}}
+        return {"text/event-stream": {"schema": _event(schema)}}
     return {_JSON: _media(schema, schemas)}
+
+
+def _event(message: Schema) -> Schema:
+    """One event of a stream. The specification has no word for the whole of it before OpenAPI 3.2."""
+    data = {"type": "string", "contentMediaType": _JSON, "contentSchema": message}
+    names = {"type": "string", "enum": ["message", "end", "problem"]}
+    return {
+        "type": "object",
+        "title": "Event",
+        "properties": {"id": {"type": "string"}, "event": names, "data": data},
+        "required": ["event", "data"],
+    }
 
 
 def _headers(binding: Binding) -> dict[str, Any]:

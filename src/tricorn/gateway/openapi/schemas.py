@@ -77,8 +77,8 @@ class Schemas:
         self._describe(schema, message.full_name)
         properties, needed = {}, []
         for field in message.fields:
-            if field.name in without:
-                continue
+            if field.name in without or (is_input and _policy(field).idempotency_key):
+                continue  # a key travels in its header: naming two ways would make both look optional
             made = properties[field.json_name] = self.field(field, is_input=is_input)
             if is_input:
                 if is_needed(field, made) and not filled_by_header(field):

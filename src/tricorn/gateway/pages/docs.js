@@ -49,6 +49,7 @@ function typeOf(schema) {
   }
   if (schema.anyOf) return typeOf(schema.anyOf[0]);
   if (schema.type === "array") return make("span", {}, "array of ", typeOf(schema.items));
+  if (schema.properties?.data?.contentSchema) return make("span", {}, "events of ", typeOf(schema.properties.data.contentSchema));
   if (schema.type === "object" && schema.additionalProperties)
     return make("span", {}, "map to ", typeOf(schema.additionalProperties));
   const kind = Array.isArray(schema.type) ? schema.type.join(" or ") : schema.type || "anything";
