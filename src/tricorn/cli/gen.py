@@ -70,9 +70,20 @@ def _other_languages(application: Manifest) -> None:
     buf = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
     if not plugins or buf is None:
         return
-    done = subprocess.run([buf, "generate"], cwd=template.parent, capture_output=True, text=True, check=False)
+    from tricorn.contract.codegen import descriptor_set
+
+    # An image, not the folder: only it holds the protos of the platform, wherever that is installed.
+    source = application.proto_source
+    done = subprocess.run(
+        [buf, "generate", "-#format=binpb", "--template", str(template), "--path", source.package],
+        cwd=template.parent,
+        input=descriptor_set(source),
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
     if done.returncode:
-        raise SuperviseError("buf generate failed", remedy=f"mend {template}", log=done.stderr)
+        raise SuperviseError("buf generate failed", remedy=f"mend {template}", log=done.stderr.decode(errors="replace"))
 
 
 def _pages(application: Manifest, *, check: bool) -> list[Path]:

