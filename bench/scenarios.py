@@ -12,6 +12,7 @@ from shop import Shop
 HEAD = "Host: shop\r\nAccept: application/json\r\n"
 MIX = (("product", 70), ("me", 15), ("order", 10), ("stats", 5))
 BUYERS = 24
+PLENTY = 100
 
 
 class Scenarios:
@@ -23,7 +24,8 @@ class Scenarios:
         self._staff = shop.demo("staff").tokens["accessToken"]
         visitor = shop.visitor()
         pages = self._pages(visitor.products)
-        self._products = [product["productId"] for product in pages if product["inventory"]["available"] > 100]  # noqa: PLR2004
+        stock = {product["productId"]: product["inventory"]["available"] for product in pages}
+        self._products = [product_id for product_id, available in sorted(stock.items()) if available > PLENTY]
 
     def get(self, name: str) -> Callable[[], bytes]:
         """The maker of a scenario's requests: ``me``, ``product``, ``quote``, ``order``, ``stats`` or ``mix``."""

@@ -64,6 +64,19 @@ def test_contexts_of_the_state_are_started_too(tmp_path: Path) -> None:
     assert read.contexts == ("catalog", "inventory")
 
 
+@pytest.mark.parametrize("name", ["inventory", "InventoryService", "agora.inventory.v1.InventoryService"])
+def test_cases_are_found_by_any_name_of_their_contract(tmp_path: Path, name: str) -> None:
+    folder = _folder(tmp_path, CASE)
+
+    assert len(load_cases(MANIFEST, folder, [name])) == 1
+    assert load_cases(MANIFEST, folder, ["pricing"]) == []
+
+
+def test_a_name_that_nothing_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="no context or contract 'nosuch'"):
+        load_cases(MANIFEST, _folder(tmp_path, CASE), ["nosuch"])
+
+
 def test_no_file_of_gaps_is_no_gaps(tmp_path: Path) -> None:
     assert load_gaps(tmp_path / "known_gaps.toml") == []
 

@@ -26,7 +26,7 @@ def test_the_lent_account_finds_programs_in_a_folder_that_only_root_may_enter(tm
     asked = subprocess.run(
         [sys.executable, "-c", _ASKS_AS_POSTGRESQL_DOES, program],
         check=False,
-        preexec_fn=account.prepare(die_with_parent=None),  # noqa: PLW1509 - only system calls in it
+        preexec_fn=account.prepare(die_with_parent=None),
     )
 
     assert account.uid != 0

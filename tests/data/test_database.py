@@ -148,6 +148,19 @@ async def test_connections_that_nobody_needs_any_more_are_closed(
     assert pears.pool.idle == 2
 
 
+async def test_a_statement_is_planned_once_and_not_for_its_arguments(pears: Database) -> None:
+    async with pears.transaction() as connection:
+        for weight in range(3):
+            await connection.fetch("select name from pears where weight > $1", weight)
+        plans = await connection.fetchrow(
+            "select sum(generic_plans)::int as once, sum(custom_plans)::int as anew from pg_prepared_statements"
+            " where statement like '%weight > $1%'"
+        )
+
+    assert plans is not None
+    assert (plans["once"], plans["anew"]) == (3, 0)
+
+
 async def test_the_limits_of_the_runtime_role_lie_below_the_deadlines(pears: Database) -> None:
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "search_path", "jit")
 

@@ -38,13 +38,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The generated module of the toy contract."""
     out = tmp_path_factory.mktemp("toy")
     includes = [f"-I{path}" for path in (_HERE / "proto", _PLATFORM_PROTO, _GOOGLE)]
-    command = [sys.executable, "-m", "grpc_tools.protoc", *includes, f"--python_out={out}", "toy/v1/library.proto"]
+    command = [sys.executable, "-m", "grpc_tools.protoc", *includes, f"--python_out={out}", "library/v1/library.proto"]
     subprocess.run(command, check=True, timeout=60)
-    made = out / "toy" / "v1" / "library_pb2.py"
+    made = out / "library" / "v1" / "library_pb2.py"
     made.write_text(made.read_text().replace("from buf.validate import", "from tricorn.v1 import"))
     sys.path.insert(0, str(out))
     try:
-        yield importlib.import_module("toy.v1.library_pb2")
+        yield importlib.import_module("library.v1.library_pb2")
     finally:
         sys.path.remove(str(out))
 

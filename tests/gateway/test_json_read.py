@@ -126,7 +126,7 @@ REFUSED = [
     '{"inner": {"boolValue": true, "boolValue": true}}', '{"left": "x", "right": 5}', '{"left": "x", "nothing": null}',
     # well-known types
     '{"struct": []}', '{"struct": {"a": NaN}}', '{"values": {}}', '{"wrappedInt64": {"value": 5}}', '{"any": {"x": 1}}',
-    '{"any": {"@type": "nothing/nothing.At.All"}}', '{"any": {"@type": "type.googleapis.com/toy.v1.Chapter", "pages": 1}}',
+    '{"any": {"@type": "nothing/nothing.At.All"}}', '{"any": {"@type": "type.googleapis.com/library.v1.Chapter", "pages": 1}}',
 ]  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def test_minus_zero_keeps_its_sign_as_a_float(read: Any) -> None:
 
 def test_any_holds_messages_and_well_known_types(read: Any, toy: Any) -> None:
     chapter = toy.Chapter()
-    read('{"any": {"@type": "type.googleapis.com/toy.v1.Chapter", "page": 3}}').any.Unpack(chapter)
+    read('{"any": {"@type": "type.googleapis.com/library.v1.Chapter", "page": 3}}').any.Unpack(chapter)
     timed = read('{"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "3s"}}').any
 
     assert chapter.page == 3

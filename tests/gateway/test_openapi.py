@@ -38,7 +38,7 @@ async def test_every_public_route_is_there_and_no_internal_one(document: Any) ->
 
 
 async def test_rules_are_schema_keywords(document: Any) -> None:
-    body = document["components"]["schemas"]["toy.v1.CreateBookRequestInput"]
+    body = document["components"]["schemas"]["library.v1.CreateBookRequestInput"]
     query = {each["name"]: each for each in operations(document)["LibraryService_ListBooks"]["parameters"]}
 
     assert body["required"] == ["title"]
@@ -50,7 +50,7 @@ async def test_rules_are_schema_keywords(document: Any) -> None:
 
 
 async def test_answers_always_have_their_plain_fields(document: Any) -> None:
-    book = document["components"]["schemas"]["toy.v1.Book"]
+    book = document["components"]["schemas"]["library.v1.Book"]
 
     assert book["required"] == ["bookId", "title", "genre", "copies", "etag"]
     assert book["properties"]["copies"]["type"] == "string"

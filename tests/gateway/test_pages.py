@@ -62,7 +62,7 @@ async def test_an_observer_sees_every_request(make_gateway: Any, make_client: An
         await client.get("/nothing")
 
     assert [(each.rpc, each.route, each.status, each.code) for each in seen] == [
-        ("toy.v1.LibraryService/GetBook", "GET /v1/books/{book_id}", 200, ""),
+        ("library.v1.LibraryService/GetBook", "GET /v1/books/{book_id}", 200, ""),
         ("", "", 404, "NOT_FOUND"),
     ]
     assert seen[0].user_id == "ann"

@@ -63,7 +63,7 @@ async def test_a_path_that_nobody_has_is_404_and_a_verb_that_it_lacks_405(client
 
 
 async def test_an_internal_method_has_no_route(client: httpx.AsyncClient) -> None:
-    assert (await client.post("/toy.v1.LibraryService/Recount")).status_code == 404
+    assert (await client.post("/library.v1.LibraryService/Recount")).status_code == 404
 
 
 async def test_head_is_get_without_a_body_and_options_names_the_verbs(client: httpx.AsyncClient) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ async def test_work_for_the_cpu_runs_elsewhere() -> None:
     try:
         assert await pool.run(os.getpid) != os.getpid()
         assert await pool.run(sum, [1, 2, 3]) == 6
+    finally:
+        pool.close()
+
+
+async def test_work_goes_on_after_a_worker_was_killed() -> None:
+    pool = CpuPool(1)
+    try:
+        os.kill(await pool.run(os.getpid), signal.SIGKILL)
+
+        assert await asyncio.gather(*(pool.run(sum, [1, number]) for number in range(5))) == [1, 2, 3, 4, 5]
     finally:
         pool.close()
 

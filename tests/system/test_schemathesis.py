@@ -58,12 +58,15 @@ def _seller(shop: Shop) -> tuple[Visitor, dict[str, str]]:
     return seller, {"path.productId": mine["productId"]}
 
 
-WHO = {
-    "anonymous": lambda shop: (shop.visitor(), {}),
-    "buyer": _buyer,
-    "seller": _seller,
-    "staff": lambda shop: (shop.demo("staff"), {}),
-}
+def _anonymous(shop: Shop) -> tuple[Visitor, dict[str, str]]:
+    return shop.visitor(), {}
+
+
+def _staff(shop: Shop) -> tuple[Visitor, dict[str, str]]:
+    return shop.demo("staff"), {}
+
+
+WHO = {"anonymous": _anonymous, "buyer": _buyer, "seller": _seller, "staff": _staff}
 
 
 @pytest.mark.slow

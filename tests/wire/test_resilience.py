@@ -1,5 +1,7 @@
 """When a call is repeated, and when a target is given a rest."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -138,3 +140,42 @@ async def test_an_open_breaker_refuses_without_calling() -> None:
 
     assert target.calls == called
     assert wire.open_breakers == ["tricorn.v1.EventSinkService/Deliver at flaky"]
+
+
+class Silent:
+    """A target whose streams end as they are told: by themselves without an answer, or never."""
+
+    target = "silent"
+
+    def __init__(self, *, ends: bool) -> None:
+        self._ends = ends
+
+    def channel(self, policy: MethodPolicy) -> "Silent":
+        return self
+
+    async def unary(self, policy: MethodPolicy, request: Message | AsyncIterator[Message], call: Call) -> Message:
+        raise UNAVAILABLE
+
+    async def stream(
+        self, policy: MethodPolicy, request: Message | AsyncIterator[Message], call: Call
+    ) -> AsyncIterator[Message]:
+        if not self._ends:
+            await asyncio.Event().wait()
+        return
+        yield
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_probing_stream_that_brings_nothing_leaves_the_way_open_for_the_next_call(ends: bool) -> None:
+    policy = method_policy(SAFE)
+    breaker = Breaker("silent", threshold=1, rest=0.0)
+    breaker.failed(PlatformReason.UNAVAILABLE)
+    wire = Wire(Silent(ends=ends))
+    wire._breakers[f"{policy.full_name} at silent"] = breaker
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.01):
+            assert [answer async for answer in wire.open_stream(policy, stats_pb2.GetProcessStatsRequest())] == []
+
+    assert breaker.is_open is not ends
+    breaker.before()

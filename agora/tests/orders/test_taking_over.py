@@ -91,6 +91,22 @@ async def test_a_reservation_that_ran_out_before_the_takeover_refuses_the_order_
     assert await market.payment_states() == ["VOIDED"]
 
 
+async def test_a_reservation_that_ran_out_after_the_order_was_placed_is_made_again(market: Market) -> None:
+    failpoints.arm("orders.placed=error")
+    with pytest.raises(Refusal):
+        await market.orders.create_order(order())
+    failpoints.arm("")
+    await market.app.admin.execute("UPDATE inventory.reservation SET expire_time = now() - interval '1 second'")
+    await _swept(market)
+
+    await market.leases_end()
+    done = await market.settled(await market.only_order())
+
+    assert orders.Order.State.Name(done.state) == "STATE_COMPLETED"
+    assert await market.stock(MANY) == (98, 0, 2)
+    assert await market.payment_states() == ["CAPTURED"]
+
+
 async def _swept(market: Market) -> None:
     async with asyncio.timeout(20):
         while (await market.stock(MANY))[1]:  # noqa: ASYNC110 - only the database shows it

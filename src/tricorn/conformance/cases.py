@@ -96,12 +96,24 @@ class Case:
 
 
 def load_cases(manifest: Manifest, folder: Path, only: Sequence[str] = ()) -> list[Case]:
-    """The cases below a folder, ordered by file; ``only`` keeps those of the contexts or contracts named.
+    """The cases below a folder, ordered by file; ``only`` keeps those of the contexts or contracts named (``agora.pricing.v1.PricingService``,
+    ``PricingService`` or ``pricing``).
 
     Raises:
-        CaseError: A file is not of the form, or a message in it does not fit its contract.
+        CaseError: A file is not of the form, a message in it does not fit its contract, or nothing is called what ``only`` names.
     """
+    contracts = [contract for context in manifest.contexts.values() for contract in context.contracts]
+    known = {*manifest.contexts, *(name for contract in contracts for name in _names(contract))}
+    if unknown := [name for name in only if name not in known]:
+        message = f"there is no context or contract {unknown[0]!r}; contexts are {', '.join(manifest.contexts)}"
+        raise CaseError(message)
     return [case for path in sorted(folder.rglob("*.json")) for case in _read(manifest, folder, path, only)]
+
+
+def _names(contract: str) -> tuple[str, str, str]:
+    """All that a contract may be called in a command."""
+    last = contract.rpartition(".")[2]
+    return contract, last, last.removesuffix("Service").lower()
 
 
 def _read(manifest: Manifest, folder: Path, path: Path, only: Sequence[str]) -> Iterator[Case]:
@@ -115,7 +127,7 @@ def _read(manifest: Manifest, folder: Path, path: Path, only: Sequence[str]) -> 
     if owner is None:
         message = f"{relative}: no context of tricorn.toml has the contract {file.contract}"
         raise CaseError(message)
-    if only and not {owner, file.contract, file.contract.rpartition(".")[2]} & set(only):
+    if only and not {owner, *_names(file.contract)} & set(only):
         return
     policies = {policy.name: policy for policy in service_policies(file.contract)}
     for case in file.cases:

@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False)
 _FOLDER = "conformance"
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def conformance(
     contexts: Annotated[list[str] | None, typer.Argument(help="Contexts or contracts; all by default.")] = None,
     against: Annotated[

@@ -71,7 +71,7 @@ def _become(account: Account, libc: ctypes.CDLL | None) -> None:
     # PostgreSQL asks access(2) for its own programs, which leaves capabilities out unless this bit is set.
     kept = (
         _only(libc, capability, _CAP_SETPCAP)
-        and libc.prctl(_PR_SET_SECUREBITS, 0, 0, 0, 0) == 0
+        and libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0) == 0
         and _only(libc, capability)
         and libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0
     )

@@ -48,8 +48,9 @@ async def drop_database(server: Server, name: str) -> None:
 async def create_database(admin: Any, name: str) -> None:
     """An empty database in UTF-8 that sorts by code point, whatever the server's own default is."""
     version = int(await admin.fetchval("show server_version_num"))
-    if version >= _FIRST_WITH_BUILTIN_LOCALES:
-        locale = "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
-    else:
-        locale = "locale 'C.UTF-8'"
+    locale = (
+        "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
+        if version >= _FIRST_WITH_BUILTIN_LOCALES
+        else "locale 'C.UTF-8'"
+    )
     await admin.execute(f"create database {quote(name)} template template0 encoding 'UTF8' {locale}")

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
@@ -25,12 +26,21 @@ class CpuPool:
         """The function's result; with no workers it is computed here."""
         if self._workers == 0:
             return function(*args, **kwargs)
+        pool = self._started()
+        try:
+            return await asyncio.wrap_future(pool.submit(function, *args, **kwargs))
+        except BrokenProcessPool:
+            # A worker was killed, which ends its pool. What it computes is pure: a new one begins again.
+            if self._pool is pool:
+                self.close()
+            return await asyncio.wrap_future(self._started().submit(function, *args, **kwargs))
+
+    def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # Not forked: this process has threads, and gRPC does not survive a fork.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_follow_the_parent)
-        work = self._pool.submit(function, *args, **kwargs)
-        return await asyncio.wrap_future(work)
+        return self._pool
 
     def close(self) -> None:
         """Ends the processes without waiting for what they compute."""

@@ -52,18 +52,17 @@ async def serve(
         on_ready: Called once requests are answered.
     """
     contexts = manifest.processes[name].contexts
-    with _profiled(settings, name):
-        process = Process(
-            manifest,
-            name,
-            contexts,
-            database_factory(manifest, home, settings, contexts),
-            home,
-            settings=settings,
-            listen=listen,
-            endpoints=endpoints,
-        )
-        await _run(process, public, on_ready)
+    process = Process(
+        manifest,
+        name,
+        contexts,
+        database_factory(manifest, home, settings, contexts),
+        home,
+        settings=settings,
+        listen=listen,
+        endpoints=endpoints,
+    )
+    await _run(process, public, on_ready)
 
 
 async def _run(process: Process, public: socket.socket | None, on_ready: Callable[[], None]) -> None:
@@ -79,18 +78,19 @@ async def _run(process: Process, public: socket.socket | None, on_ready: Callabl
     await process.start()
     try:
         await metrics.start(settings.metrics_address, note=process.home / f"{process.name}.metrics")
-        if gateway is None or public is None:
-            on_ready()
-            await stop.wait()
-            return
-        # Nobody follows on the socket here, so connections without a request are closed at once.
-        server = GatewayServer(gateway, stop, drain_time=settings.shutdown_seconds, idle_time=0)
-        serving = asyncio.create_task(server.serve([public]))
-        started = asyncio.create_task(server.serving.wait())
-        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            on_ready()
-        await serving
+        with _profiled(settings, process.name):
+            if gateway is None or public is None:
+                on_ready()
+                await stop.wait()
+                return
+            # Nobody follows on the socket here, so connections without a request are closed at once.
+            server = GatewayServer(gateway, stop, drain_time=settings.shutdown_seconds, idle_time=0)
+            serving = asyncio.create_task(server.serve([public]))
+            started = asyncio.create_task(server.serving.wait())
+            await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+            if started.done():
+                on_ready()
+            await serving
     finally:
         await process.stop()
         await metrics.stop()
@@ -99,6 +99,7 @@ async def _run(process: Process, public: socket.socket | None, on_ready: Callabl
 
 @contextlib.contextmanager
 def _profiled(settings: Settings, name: str) -> Iterator[None]:
+    """From the moment that the process serves: its start would hide what its requests cost."""
     if not settings.profile_folder:
         yield
         return

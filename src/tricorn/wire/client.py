@@ -103,8 +103,12 @@ class Wire:
             async for answer in answers:
                 breaker.succeeded()
                 yield answer
+            breaker.succeeded()
         except Refusal as refusal:
             breaker.failed(refusal.reason)
+            raise
+        except BaseException:
+            breaker.abandoned()
             raise
         finally:
             await answers.aclose()  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -145,6 +145,3 @@ def _refusal(policy: MethodPolicy, error: BaseException) -> Refusal:
         raise error
     _log.error("call failed", method=policy.full_name, exc_info=error)
     return Refusal(PlatformReason.INTERNAL, "something went wrong here; it has been logged")
-
-
-Handler = Callable[[Message, Call], Awaitable[Message]]

@@ -44,6 +44,7 @@ KEY_TYPES = {Order.TITLE: "text", Order.NEWEST: "timestamptz"}
 DESCENDING = {Order.RELEVANCE, Order.PRICE_DESCENDING, Order.NEWEST}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_SIZES = (21, 51, 101)
 
 
 class Queries(Protocol):
@@ -146,12 +147,15 @@ class CatalogRepository:
     async def search(self, search: Search, place: Place | None, limit: int) -> list[tuple[Product, Place]]:
         """Up to `limit` products on sale after a place in the order, each with its own place."""
         sql, args = search_statement(search, place, limit)
-        rows = await self._connection.fetch(sql, *args)
+        rows = (await self._connection.fetch(sql, *args))[:limit]
         return [(_product(row), [_portable(row["place"]), str(row["product_id"])]) for row in rows]
 
 
 def search_statement(search: Search, place: Place | None, limit: int) -> tuple[str, list[Any]]:
-    """The text and the arguments of a search. There is one text for each set of conditions that are in use."""
+    """The text and the arguments of a search, which may give more rows than `limit`.
+
+    There is one text for each set of conditions that are in use, and for each of the few sizes.
+    """
     args: list[Any] = []
 
     def bind(value: Any) -> str:
@@ -176,9 +180,14 @@ def search_statement(search: Search, place: Place | None, limit: int) -> tuple[s
         where.append(f"({key}, product_id) {beyond} ({bind(last)}::{kind}, {bind(product_id)}::uuid)")
     sql = f"""
         {asked} SELECT {COLUMNS}, {key} AS place FROM {source} WHERE {" AND ".join(where)}
-        ORDER BY {key} {direction}, product_id {direction} LIMIT {bind(limit)}
+        ORDER BY {key} {direction}, product_id {direction} LIMIT {_at_most(limit)}
     """
     return sql, args
+
+
+def _at_most(limit: int) -> int:
+    """A size that stands in the text itself: a plan is made once for all arguments, and must know how few rows it is for."""
+    return next((size for size in _SIZES if limit <= size), limit)
 
 
 def _portable(key: str | int | datetime) -> str | int:

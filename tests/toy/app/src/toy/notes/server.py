@@ -2,6 +2,9 @@
 
 from collections.abc import AsyncIterator
 
+from google.protobuf import json_format
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from toy_proto.notes.v1 import notes_pb2 as contract
 from toy_proto.notes.v1.notes_tricorn import KeysServiceBase, NotesServiceBase
 from toy_proto.reasons import Reason
@@ -77,13 +80,24 @@ class NotesServer(NotesServiceBase):
             yield contract.ShoutResponse(text=each.text.upper())
 
 
+class ToySettings(BaseSettings):
+    """Whom the toy believes."""
+
+    model_config = SettingsConfigDict(env_prefix="TOY_", extra="ignore")
+
+    keys: str = Field("{}", description="The public keys of whoever gives out tokens, as a JSON Web Key Set.")
+
+
 class KeysServer(KeysServiceBase):
-    """Nobody can log in here: there are no keys."""
+    """Somebody else gives out the tokens; without keys nobody can log in here."""
+
+    def __init__(self, keys: str) -> None:
+        self._keys = json_format.Parse(keys, auth_pb2.JsonWebKeySet())
 
     async def get_json_web_key_set(
         self, request: auth_pb2.GetJsonWebKeySetRequest, call: Call
     ) -> auth_pb2.JsonWebKeySet:
-        return auth_pb2.JsonWebKeySet()
+        return self._keys
 
     async def list_revocations(
         self, request: auth_pb2.ListRevocationsRequest, call: Call
@@ -93,4 +107,4 @@ class KeysServer(KeysServiceBase):
 
 def register(host: Host) -> None:
     host.serve(NotesServer(host.begin(NotesRepository)))
-    host.serve(KeysServer())
+    host.serve(KeysServer(host.settings(ToySettings).keys))
