@@ -57,4 +57,5 @@ def test_a_transport_failure_becomes_a_reason() -> None:
 
     refusal = from_error(error)
 
-    assert (refusal.reason, refusal.metadata) == (PlatformReason.UNAVAILABLE, {"not-sent": "true"})
+    assert (refusal.reason, refusal.sent) == (PlatformReason.UNAVAILABLE, False)
+    assert "addresses" not in refusal.detail

@@ -43,7 +43,7 @@ class Flaky:
 
 
 UNAVAILABLE = Refusal(PlatformReason.UNAVAILABLE, "away")
-NOT_SENT = Refusal(PlatformReason.UNAVAILABLE, "away", metadata={"not-sent": "true"})
+NOT_SENT = Refusal(PlatformReason.UNAVAILABLE, "away", sent=False)
 NO_WAIT = Backoff(base=0.0)
 
 

@@ -33,6 +33,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer of the contract
         metadata: Facts a program can act on, for example what is left of a product.
         violations: The broken rules of an INVALID_ARGUMENT.
         retry_after: Seconds after which it may be tried again.
+        sent: False when the call provably never left its caller, so that it may be repeated whatever it does.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer of the contract
         metadata: Mapping[str, str] = _NOTHING,
         violations: Sequence[Violation] = (),
         retry_after: float | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(reason, detail)
         self.reason = str(reason)
@@ -50,6 +52,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer of the contract
         self.metadata = dict(metadata)
         self.violations = tuple(violations)
         self.retry_after = retry_after
+        self.sent = sent
 
     def __str__(self) -> str:
         broken = "".join(f"; {violation.field}: {violation.message}" for violation in self.violations)

@@ -74,7 +74,7 @@ class Wire:
                 try:
                     return await self._attempt(policy, request, call, channel, breaker)
                 except Refusal as refusal:
-                    again = repeatable or refusal.metadata.get("not-sent") == "true"
+                    again = repeatable or not refusal.sent
                     delay = self._backoff.delay(attempt)
                     attempt += 1
                     if (

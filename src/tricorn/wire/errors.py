@@ -6,11 +6,15 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from tricorn import telemetry
 from tricorn.contract import PlatformReason, Refusal, Violation, reason_entry
 
 DOMAIN = "tricorn"
 DETAILS_KEY = "grpc-status-details-bin"
 
+_log = telemetry.get_logger("tricorn.wire")
+
+_UNTOLD_DETAIL = "the part of the system that answers this could not be reached, or broke off; try again"
 _UNTOLD = {
     grpc.StatusCode.INVALID_ARGUMENT: PlatformReason.INVALID_ARGUMENT,
     grpc.StatusCode.UNAUTHENTICATED: PlatformReason.UNAUTHENTICATED,
@@ -57,10 +61,12 @@ def from_error(error: grpc.aio.AioRpcError) -> Refusal:
             if refusal is not None:
                 return refusal
     reason = _UNTOLD.get(error.code(), PlatformReason.INTERNAL)
-    detail = error.details() or error.code().name.lower()
+    said = error.details() or ""
+    # It may name addresses and paths, which are nobody's business outside.
+    _log.warning("a call met the transport", code=error.code().name, said=said)
     # grpc says so when no connection could be made: the call never left this process.
-    not_sent = reason is PlatformReason.UNAVAILABLE and "failed to connect" in detail.lower()
-    return Refusal(reason, f"the transport says: {detail}", metadata={"not-sent": "true"} if not_sent else {})
+    sent = not (reason is PlatformReason.UNAVAILABLE and "failed to connect" in said.lower())
+    return Refusal(reason, _UNTOLD_DETAIL, sent=sent)
 
 
 def _from_status(status: status_pb2.Status) -> Refusal | None:

@@ -81,7 +81,7 @@ class Breaker:
         if self._probing or waited < self._rest:
             raise Refusal(
                 PlatformReason.UNAVAILABLE,
-                f"{self.target} failed too often and is given a rest",
+                f"{self.target.partition(' at ')[0]} failed too often and is given a rest",
                 retry_after=max(self._rest - waited, 0.1),
             )
         self._probing = True
