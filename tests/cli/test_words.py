@@ -15,7 +15,7 @@ from tricorn.cli.console import readable
 from tricorn.cli.logs import Tail, last_lines
 from tricorn.cli.main import explain, main, overview
 from tricorn.cli.registry import COMMANDS
-from tricorn.cli.test import find_part, ordered
+from tricorn.cli.test import find_part, ordered, split_options
 from tricorn.cli.up import short_name
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.progress import PipeProgress, replay
@@ -175,6 +175,12 @@ def test_tests_are_found_by_the_name_of_their_folder() -> None:
     assert find_part(ROOT, "catalog") == [ROOT / "agora" / "tests" / "catalog"]
     with pytest.raises(SuperviseError, match="no tests called 'nonsense'"):
         find_part(ROOT, "nonsense")
+
+
+def test_an_option_of_pytest_keeps_its_value() -> None:
+    parts, options = split_options(["orders", "-x", "-k", "takeover", "wire"])
+
+    assert (parts, options) == (["orders", "wire"], ["-x", "-k", "takeover"])
 
 
 def test_checks_come_first_and_whole_systems_last() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tricorn.data import ConnectionBudget, DataError, check_budget
+from tricorn.data import DataError, check_budget
 
 
 def test_what_fits_is_summed() -> None:
@@ -14,14 +14,3 @@ def test_what_does_not_fit_is_refused_with_the_largest_share_first() -> None:
         check_budget({"worker": 60, "core": 81}, limit=150, reserve=10)
 
     assert failure.value.where == "core 81, worker 60"
-
-
-def test_a_process_cannot_claim_more_than_its_share_and_may_claim_again_what_it_gave_back() -> None:
-    budget = ConnectionBudget(10)
-    budget.claim("orders", 6)
-
-    with pytest.raises(DataError):
-        budget.claim("catalog", 5)
-    budget.release("orders")
-
-    assert budget.claim("catalog", 5) == 5

@@ -44,6 +44,15 @@ async def test_a_context_without_a_database_is_told_so(toy: Path, postgres: Embe
             _ = app.host("notes").database
 
 
+async def test_a_context_is_ready_while_its_database_can_be_reached(toy: Path, postgres: EmbeddedPostgres) -> None:
+    async with running(postgres, toy, ["notes"]) as app:
+        before = await app.process.ready()
+        await app.process.databases["notes"].close()
+        after = await app.process.ready()
+
+    assert (before, after) == ({"notes": True}, {"notes": False})
+
+
 async def test_every_process_answers_for_its_own_calls(toy: Path, postgres: EmbeddedPostgres) -> None:
     async with running(postgres, toy, ["notes"]) as app:
         (stats,) = await app.host("notes").stats()

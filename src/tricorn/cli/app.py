@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tricorn.cli.application import database, home_of, manifest, split_home
 
 
 def app(words: list[str]) -> int:
-    """Run `NAME ...`; without a name, list what there is."""
+    """Run `NAME ...`; without a name, list what there is. `--home DIR` may stand anywhere and is not the command's."""
     from tricorn.cli.main import USAGE, complain, door, invoke
     from tricorn.host.manifest import resolve
 
@@ -25,7 +26,10 @@ def app(words: list[str]) -> int:
         )
     application.activate()
     target, program = resolve(application.commands[name]), f"{door()} app {name}"
+    rest, home = split_home(rest)
+    if home is not None:
+        os.environ["TRICORN_HOME"] = str(home)  # where a command that has an option for it looks, too
     if not rest or "--help" in rest:
         return invoke(target, program, rest or ["--help"])
-    with database(home_of(split_home(rest)[1]), application):
+    with database(home_of(home), application):
         return invoke(target, program, rest)

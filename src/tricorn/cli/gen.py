@@ -101,7 +101,7 @@ def _pages(application: Manifest, *, check: bool) -> list[Path]:
     with suppress(KeyError):  # an application may have no reasons of its own
         enums.append(descriptor_pool.Default().FindEnumTypeByName(f"{application.application.package}.v1.Reason"))
     files = [PLATFORM_SOURCE.output / "v1" / "comments.json", application.proto_source.output / "comments.json"]
-    comments = {name: text for file in files for name, text in json.loads(file.read_text()).items()}
+    comments = {name: text for file in files if file.exists() for name, text in json.loads(file.read_text()).items()}
     models = [Settings, *(resolve(name) for name in application.application.settings)]
     pages = {
         "errors.md": errors_page(enums, comments),

@@ -20,6 +20,7 @@ _CHECKS = "tests/checks"
 _LAST = "system"
 # What this call is about is nothing that a test should inherit.
 _NOT_FOR_TESTS = frozenset({"DATABASE_URL", "TRICORN_HOME", "TRICORN_APP", "TRICORN_DOOR"})
+_TAKE_A_VALUE = {"-k", "-m", "-n", "-o", "-p", "-W", "--durations", "--maxfail", "--tb"}
 _USAGE_STATUS = 5  # pytest: nothing was collected
 
 
@@ -41,8 +42,7 @@ def run_tests(
     if quick and full:
         raise SuperviseError("--quick and --full exclude each other", remedy="choose one")
     root = folder()
-    options = [part for part in parts or [] if part.startswith("-")] + context.args
-    wanted = [part for part in parts or [] if not part.startswith("-")]
+    wanted, options = split_options([*(parts or []), *context.args])
     files = [path for part in wanted for path in find_part(root, part)] or ordered(root)
     marker = "not full" + (" and not slow" if quick else "")
     return run_pytest(root, [*([] if full else ["-m", marker]), *options, *(str(file) for file in files)])
@@ -53,6 +53,16 @@ def lint() -> int:
     """Check the sources alone: ruff, formatting, types, imports between rooms, sizes, generated code, contracts."""
     root = folder()
     return run_pytest(root, ["-m", "not full", str(root / _CHECKS)])
+
+
+def split_options(words: list[str]) -> tuple[list[str], list[str]]:
+    """The parts that are named, and pytest's options with their values."""
+    parts: list[str] = []
+    options: list[str] = []
+    for word in words:
+        belongs_to_pytest = word.startswith("-") or (options and options[-1] in _TAKE_A_VALUE)
+        (options if belongs_to_pytest else parts).append(word)
+    return parts, options
 
 
 def ordered(root: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tricorn.data.budget import ConnectionBudget, check_budget
+    from tricorn.data.budget import check_budget
     from tricorn.data.clones import Clones
     from tricorn.data.database import Connection, Database, Record
     from tricorn.data.databases import drop_database, ensure_database
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Clones",
     "Connection",
-    "ConnectionBudget",
     "ContextMigrations",
     "DataError",
     "Database",
@@ -45,7 +44,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "budget": ("ConnectionBudget", "check_budget"),
+    "budget": ("check_budget",),
     "clones": ("Clones",),
     "database": ("Connection", "Database", "Record"),
     "databases": ("drop_database", "ensure_database"),

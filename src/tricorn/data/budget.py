@@ -25,20 +25,3 @@ def check_budget(asked: Mapping[str, int], *, limit: int, reserve: int = RESERVE
             remedy="give the pools fewer connections, or raise the server's max_connections",
         )
     return total
-
-
-class ConnectionBudget:
-    """What one process may open; every pool claims its share before it is made."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._claims: dict[str, int] = {}
-
-    def claim(self, name: str, count: int) -> int:
-        """Raises `DataError` when the claims together exceed the limit."""
-        check_budget({**self._claims, name: count}, limit=self.limit, reserve=0)
-        self._claims[name] = count
-        return count
-
-    def release(self, name: str) -> None:
-        self._claims.pop(name, None)

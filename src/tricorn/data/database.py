@@ -82,7 +82,7 @@ class Database:
 
     Args:
         url: where to, and as whom.
-        size: the most connections at once; see `ConnectionBudget`.
+        size: the most connections at once; see `check_budget`.
         name: shown in `pg_stat_activity`.
         acquire_seconds: how long a call waits for a connection before it is refused as UNAVAILABLE.
     """
@@ -191,14 +191,17 @@ class Database:
             self._pool.release(raw, clean=clean)
 
     async def _begin(self, begin: str) -> Any:
-        """A connection in a new transaction. A dead one is found out here, where trying another is safe."""
-        for _ in range(self._pool.size):
+        """A connection in a new transaction. A dead one is found out here, where trying another is safe.
+
+        After as many dead ones as there can be, the next is new.
+        """
+        for _ in range(self._pool.size + 1):
             raw = await self._pool.acquire()
             begun = False
             try:
                 await raw.execute(begin)
                 begun = True
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
                 refusal = refusal_for(error)
                 if refusal is None:
                     raise

@@ -1,6 +1,7 @@
 """What a failure of PostgreSQL means to a caller: the refusal that stands for it."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,6 +14,8 @@ _T = TypeVar("_T")
 _log = get_logger("tricorn.data")
 
 _RETRY_SECONDS = 0.2
+# asyncpg on a connection to which the server has said farewell, and whose end has not been read yet: nothing was sent.
+_DYING = re.compile(r"another operation \([12]\) is in progress")
 _BY_STATE = {
     "40001": PlatformReason.ABORTED,  # serialization failure
     "40P01": PlatformReason.ABORTED,  # deadlock
@@ -45,7 +48,9 @@ def refusal_for(error: BaseException) -> Refusal | None:
         reason = _BY_STATE.get(state) or (PlatformReason.UNAVAILABLE if state.startswith("08") else None)
     elif isinstance(error, asyncpg.InterfaceError):
         reason = PlatformReason.UNAVAILABLE if "closed" in str(error) else None
-    elif isinstance(error, asyncpg.InternalClientError) or not isinstance(error, (OSError, TimeoutError)):
+    elif isinstance(error, asyncpg.InternalClientError):
+        reason = PlatformReason.UNAVAILABLE if _DYING.search(str(error)) else None
+    elif not isinstance(error, (OSError, TimeoutError)):
         reason = None
     else:
         reason = PlatformReason.UNAVAILABLE

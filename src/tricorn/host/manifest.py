@@ -87,7 +87,6 @@ class Demo(_Part):
     fill: str
     note: str = ""
     ready: str = "/health/ready"
-    data_requirements: str = ""
 
 
 class _File(_Part):

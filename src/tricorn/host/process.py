@@ -142,6 +142,18 @@ class Process:
         for database in self.databases.values():
             await database.close()
 
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether each hosted context reaches its database now."""
+
+        async def reaches(database: Database) -> bool:
+            try:
+                return bool(await database.fetchval("SELECT true"))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the context is of no use
+                _log.warning("a database is out of reach", exc_info=error)
+                return False
+
+        return dict(zip(self.databases, await asyncio.gather(*map(reaches, self.databases.values())), strict=True))
+
     def process_stats(self) -> stats_pb2.ProcessStats:
         """This process's own counters."""
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,7 +1,6 @@
 """The settings of a process, defined once; `tricorn gen` writes their documentation from here."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from pydantic import Field
@@ -118,10 +117,3 @@ def settings_page(models: Iterable[type[BaseSettings]]) -> str:
     lines += ["## Read before a process has settings", "", "| variable | what it does |", "| --- | --- |"]
     lines += [f"| `{variable}` | {text} |" for variable, text in EARLY_VARIABLES.items()]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def private_folder(path: Path) -> Path:
-    """Makes a folder that only its owner can enter."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.chmod(0o700)
-    return path

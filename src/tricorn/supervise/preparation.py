@@ -71,6 +71,8 @@ async def _fill_once(
         if await admin.fetchval("select true from tricorn.state where key = $1", _FILLED):
             return
         await _fill(manifest, demo, server, name, step)
+        # Else the first minutes run on guesses, until autovacuum comes round and disturbs them.
+        await admin.execute("analyze")
         await admin.execute("insert into tricorn.state values ($1, 'filled') on conflict do nothing", _FILLED)
     finally:
         await admin.close()

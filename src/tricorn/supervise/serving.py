@@ -145,6 +145,7 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             mounts=[Mount(prefix, app) for prefix, app in process.mounts.items()],
             trusted_proxies=settings.trusted_proxies,
             comments=_comments(manifest),
+            ready=process.ready,
         )
     )
 

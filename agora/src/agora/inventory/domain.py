@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agora_proto.reasons import Reason
-from tricorn.contract import PlatformReason, Refusal
+from tricorn.contract import PlatformReason, Refusal, Violation
 
 
 class State(StrEnum):
@@ -112,6 +112,20 @@ _DONE = {
     (Action.RELEASE, State.RELEASED),
     (Action.RELEASE, State.EXPIRED),
 }
+
+
+def each_once(lines: Sequence[Line]) -> None:
+    """Makes sure that no product is named twice.
+
+    This is no rule of the contract because a rule over all lines, evaluated as an expression, costs more than all the
+    others of a request.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT.
+    """
+    if len({line.product_id for line in lines}) < len(lines):
+        broken = Violation("lines", "lines.unique", "each product at most once")
+        raise Refusal(PlatformReason.INVALID_ARGUMENT, f"{broken.field}: {broken.message}", violations=[broken])
 
 
 def settled(action: Action, reservation: Reservation) -> Reservation:

@@ -42,8 +42,9 @@ class InventoryService:
         A refusal is not remembered: the same key may succeed once there is stock again.
 
         Raises:
-            Refusal: OUT_OF_STOCK, IDEMPOTENCY_KEY_REUSED.
+            Refusal: OUT_OF_STOCK, IDEMPOTENCY_KEY_REUSED; INVALID_ARGUMENT when a product is named twice.
         """
+        domain.each_once(lines)
         outcome = await self._repository.reserve(uuid7(), key, lines, hold)
         if isinstance(outcome, Reservation):
             await failpoint("inventory.reserved")
@@ -94,8 +95,10 @@ class InventoryService:
         Without a warehouse each product goes where most of it is, else to the warehouse with the lowest id.
 
         Raises:
-            Refusal: IDEMPOTENCY_KEY_REUSED; NOT_FOUND when there is no such warehouse.
+            Refusal: IDEMPOTENCY_KEY_REUSED; NOT_FOUND when there is no such warehouse; INVALID_ARGUMENT when a
+                product is named twice.
         """
+        domain.each_once(lines)
         try:
             added = await self._repository.restock(key, warehouse_id, lines)
         except LookupError:

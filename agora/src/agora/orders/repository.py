@@ -104,6 +104,20 @@ class OrdersRepository:
             )
         )
 
+    async def hold(self, order: Order, reservation_id: str) -> Order | None:
+        """Writes down which reservation holds the stock now. None when somebody else has taken the order over."""
+        return _order(
+            await self._queries.fetchrow(
+                f"""
+                UPDATE orders SET reservation_id = $3, {_CHANGED}
+                WHERE order_id = $1 AND fence = $2 RETURNING {_COLUMNS}
+                """,
+                order.order_id,
+                order.fence,
+                reservation_id,
+            )
+        )
+
     async def refuse(self, order: Order, refusal: StoredRefusal) -> Order | None:
         """Remembers the refusal; what was done is still to be undone. None when somebody else has taken the order over."""
         return _order(

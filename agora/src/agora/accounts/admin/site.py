@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
+from django.utils.text import Truncator
 
 from agora.accounts.admin.bridge import SCOPE_KEY, Bridge
 from agora.accounts.domain import ROLES, clean_display_name
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "not available now"
 _RECENT_LOGINS = 10
+_SHOWN_OF_EMAIL = 60
 
 
 class AccountsSite(admin.AdminSite):
     site_header = "Agora"
     site_title = "Agora"
     index_title = "Staff"
-    site_url = "/"
+    site_url = "/docs"
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         """A new password ends every session that began with the old one."""
@@ -69,7 +71,7 @@ class RoleFilter(admin.SimpleListFilter):
 
 class UserAdmin(admin.ModelAdmin):
     form = UserForm
-    list_display = ("email", "display_name", "role_names", "is_active", "last_login", "create_time")
+    list_display = ("short_email", "display_name", "role_names", "is_active", "last_login", "create_time")
     list_filter = (RoleFilter, "is_active")
     search_fields = ("email", "display_name")
     ordering = ("email",)
@@ -104,6 +106,11 @@ class UserAdmin(admin.ModelAdmin):
         )
         if changed is None:
             messages.error(request, "The user does not exist any more; nothing was changed.")
+
+    @admin.display(description="email", ordering="email")
+    def short_email(self, user: User) -> str:
+        """An address of 254 characters would push all other columns out of sight."""
+        return str(Truncator(user.email).chars(_SHOWN_OF_EMAIL))
 
     @admin.display(description="roles")
     def role_names(self, user: User) -> str:

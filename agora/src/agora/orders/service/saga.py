@@ -72,7 +72,7 @@ class Saga:
 
     async def complete(self, order: Order) -> Order:
         """Takes a placed order to its end: stock sold, money captured."""
-        await self._inventory.confirm(inventory.ConfirmRequest(reservation_id=order.reservation_id or ""))
+        order = await self._sell_stock(order)
         await failpoint("orders.stock_confirmed")
         await self._payments.capture(
             payments.CaptureRequest(key=f"{order.order_id}:capture", payment_id=order.payment_id or "")
@@ -129,6 +129,27 @@ class Saga:
         if payment.state != payments.Payment.STATE_AUTHORISED:
             raise Refusal(Reason.INVALID_STATE, "the payment of this order was voided")
         return reservation.reservation_id, payment.payment_id
+
+    async def _sell_stock(self, order: Order) -> Order:
+        try:
+            await self._inventory.confirm(inventory.ConfirmRequest(reservation_id=order.reservation_id or ""))
+        except Refusal as refusal:
+            if refusal.reason != Reason.RESERVATION_EXPIRED:
+                raise
+        else:
+            return order
+        # Nobody worked on the order for longer than its stock was held: it is held anew, or waits until there is stock again.
+        reservation = await self._inventory.reserve(
+            inventory.ReserveRequest(
+                key=f"{order.order_id}:{order.reservation_id}",
+                lines=_stock_lines(order),
+                hold=Duration(seconds=HOLD_SECONDS),
+            )
+        )
+        held = await self._repository.hold(order, reservation.reservation_id)
+        if held is None:
+            raise LostOrderError
+        return await self._sell_stock(held)
 
     async def _refuse(self, order: Order, refusal: Refusal) -> None:
         refused = await self._repository.refuse(order, StoredRefusal.of(refusal))

@@ -9,8 +9,28 @@ from agora.pricing.domain.offers import Offers, offers_for
 from agora.pricing.domain.promotions import Applied, BasketPrice, Line, Promotion
 from agora.pricing.domain.search import BudgetSpentError, Search, Steps
 from agora.pricing.domain.settlement import percent_units, settle
+from tricorn.contract import PlatformReason, Refusal, Violation
 
 DEFAULT_STEP_BUDGET = 50_000
+
+
+def each_once(lines: Sequence[Line], promotions: Sequence[Promotion]) -> None:
+    """Makes sure that no product and no promotion is named twice.
+
+    These are no rules of the contract because such rules, evaluated as expressions, cost more than all the others of a
+    request.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT.
+    """
+    broken = []
+    if len({line.product_id for line in lines}) < len(lines):
+        broken.append(Violation("lines", "lines.unique", "each product at most once"))
+    if len({promotion.promotion_id for promotion in promotions}) < len(promotions):
+        broken.append(Violation("promotions", "promotions.unique", "each promotion at most once"))
+    if broken:
+        detail = "; ".join(f"{violation.field}: {violation.message}" for violation in broken)
+        raise Refusal(PlatformReason.INVALID_ARGUMENT, detail, violations=broken)
 
 
 def price_basket(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agora.pricing.domain.basket import price_basket
+from agora.pricing.domain.basket import each_once, price_basket
 from agora.pricing.domain.lines import Tier, discount_basis_points, scarcity_basis_points, unit_price
 from agora.pricing.domain.promotions import BasketPrice, Line
 from agora.pricing.domain.repricing import History, Repriced, reprice
@@ -37,6 +37,7 @@ class PricingServer(PricingServiceBase):
             for line in request.lines
         ]
         promotions = [promotion_from(each) for each in request.promotions]
+        each_once(lines, promotions)
         basket = (lines, promotions, frozenset(request.coupon_codes))
         price = None
         if sum(line.quantity for line in lines) <= _UNITS_HERE and len(promotions) <= _PROMOTIONS_HERE:

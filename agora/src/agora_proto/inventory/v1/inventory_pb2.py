@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tricorn.v1 import options_pb2 as tricorn_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"agora/inventory/v1/inventory.proto\x12\x12\x61gora.inventory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"=\n\tWarehouse\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\"9\n\x0eWarehouseStock\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\"f\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12\x36\n\nwarehouses\x18\x03 \x03(\x0b\x32\".agora.inventory.v1.WarehouseStock\"G\n\tStockLine\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x08quantity\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\"\xba\x02\n\x0bReservation\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.agora.inventory.v1.Reservation.State\x12,\n\x05lines\x18\x03 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLine\x12\x39\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\"j\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"<\n\x14\x42\x61tchGetStockRequest\x12$\n\x0bproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\"B\n\x15\x42\x61tchGetStockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\xfd\x01\n\x0eReserveRequest\x12\x1c\n\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x12\x8e\x01\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB`\xbaH]\x92\x01\x04\x08\x01\x10\x32\xba\x01S\n\x0clines.unique\x12\x19\x65\x61\x63h product at most once\x1a(this.map(line, line.product_id).unique()\x12<\n\x04hold\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"2\n\x0e\x43onfirmRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"2\n\x0eReleaseRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"p\n\x0eProlongRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12<\n\x04hold\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"9\n\x15GetReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xe2\x01\n\x0eRestockRequest\x12\x1c\n\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x12\x8e\x01\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB`\xbaH]\x92\x01\x04\x08\x01\x10\x32\xba\x01S\n\x0clines.unique\x12\x19\x65\x61\x63h product at most once\x1a(this.map(line, line.product_id).unique()\x12!\n\x0cwarehouse_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"<\n\x0fRestockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\x17\n\x15ListWarehousesRequest\"K\n\x16ListWarehousesResponse\x12\x31\n\nwarehouses\x18\x01 \x03(\x0b\x32\x1d.agora.inventory.v1.Warehouse2\xd5\x06\n\x10InventoryService\x12u\n\rBatchGetStock\x12(.agora.inventory.v1.BatchGetStockRequest\x1a).agora.inventory.v1.BatchGetStockResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12\\\n\x07Reserve\x12\".agora.inventory.v1.ReserveRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0c\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07\x43onfirm\x12\".agora.inventory.v1.ConfirmRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07Release\x12\".agora.inventory.v1.ReleaseRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07Prolong\x12\".agora.inventory.v1.ProlongRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12m\n\x0eGetReservation\x12).agora.inventory.v1.GetReservationRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12`\n\x07Restock\x12\".agora.inventory.v1.RestockRequest\x1a#.agora.inventory.v1.RestockResponse\"\x0c\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12x\n\x0eListWarehouses\x12).agora.inventory.v1.ListWarehousesRequest\x1a*.agora.inventory.v1.ListWarehousesResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"agora/inventory/v1/inventory.proto\x12\x12\x61gora.inventory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"=\n\tWarehouse\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\"9\n\x0eWarehouseStock\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\"f\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12\x36\n\nwarehouses\x18\x03 \x03(\x0b\x32\".agora.inventory.v1.WarehouseStock\"G\n\tStockLine\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x08quantity\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\"\xba\x02\n\x0bReservation\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.agora.inventory.v1.Reservation.State\x12,\n\x05lines\x18\x03 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLine\x12\x39\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\"j\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"<\n\x14\x42\x61tchGetStockRequest\x12$\n\x0bproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\"B\n\x15\x42\x61tchGetStockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\xa6\x01\n\x0eReserveRequest\x12\x1c\n\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x12\x38\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12<\n\x04hold\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"2\n\x0e\x43onfirmRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"2\n\x0eReleaseRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"p\n\x0eProlongRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12<\n\x04hold\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"9\n\x15GetReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x8b\x01\n\x0eRestockRequest\x12\x1c\n\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x12\x38\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12!\n\x0cwarehouse_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"<\n\x0fRestockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\x17\n\x15ListWarehousesRequest\"K\n\x16ListWarehousesResponse\x12\x31\n\nwarehouses\x18\x01 \x03(\x0b\x32\x1d.agora.inventory.v1.Warehouse2\xd5\x06\n\x10InventoryService\x12u\n\rBatchGetStock\x12(.agora.inventory.v1.BatchGetStockRequest\x1a).agora.inventory.v1.BatchGetStockResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12\\\n\x07Reserve\x12\".agora.inventory.v1.ReserveRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0c\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07\x43onfirm\x12\".agora.inventory.v1.ConfirmRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07Release\x12\".agora.inventory.v1.ReleaseRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07Prolong\x12\".agora.inventory.v1.ProlongRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12m\n\x0eGetReservation\x12).agora.inventory.v1.GetReservationRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12`\n\x07Restock\x12\".agora.inventory.v1.RestockRequest\x1a#.agora.inventory.v1.RestockResponse\"\x0c\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12x\n\x0eListWarehouses\x12).agora.inventory.v1.ListWarehousesRequest\x1a*.agora.inventory.v1.ListWarehousesResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,7 +48,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESERVEREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_RESERVEREQUEST'].fields_by_name['key']._serialized_options = b'\272H\006r\004\020\001\030d\252\324\030\002\030\001'
   _globals['_RESERVEREQUEST'].fields_by_name['lines']._loaded_options = None
-  _globals['_RESERVEREQUEST'].fields_by_name['lines']._serialized_options = b'\272H]\222\001\004\010\001\0202\272\001S\n\014lines.unique\022\031each product at most once\032(this.map(line, line.product_id).unique()'
+  _globals['_RESERVEREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\007\222\001\004\010\001\0202'
   _globals['_RESERVEREQUEST'].fields_by_name['hold']._loaded_options = None
   _globals['_RESERVEREQUEST'].fields_by_name['hold']._serialized_options = b'\272H\020\252\001\n\"\004\010\200\243\0052\002\010\001\310\001\001'
   _globals['_CONFIRMREQUEST'].fields_by_name['reservation_id']._loaded_options = None
@@ -64,7 +64,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTOCKREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_RESTOCKREQUEST'].fields_by_name['key']._serialized_options = b'\272H\006r\004\020\001\030d\252\324\030\002\030\001'
   _globals['_RESTOCKREQUEST'].fields_by_name['lines']._loaded_options = None
-  _globals['_RESTOCKREQUEST'].fields_by_name['lines']._serialized_options = b'\272H]\222\001\004\010\001\0202\272\001S\n\014lines.unique\022\031each product at most once\032(this.map(line, line.product_id).unique()'
+  _globals['_RESTOCKREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\007\222\001\004\010\001\0202'
   _globals['_RESTOCKREQUEST'].fields_by_name['warehouse_id']._loaded_options = None
   _globals['_RESTOCKREQUEST'].fields_by_name['warehouse_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_INVENTORYSERVICE'].methods_by_name['BatchGetStock']._loaded_options = None
@@ -100,23 +100,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=856
   _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=922
   _globals['_RESERVEREQUEST']._serialized_start=925
-  _globals['_RESERVEREQUEST']._serialized_end=1178
-  _globals['_CONFIRMREQUEST']._serialized_start=1180
-  _globals['_CONFIRMREQUEST']._serialized_end=1230
-  _globals['_RELEASEREQUEST']._serialized_start=1232
-  _globals['_RELEASEREQUEST']._serialized_end=1282
-  _globals['_PROLONGREQUEST']._serialized_start=1284
-  _globals['_PROLONGREQUEST']._serialized_end=1396
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=1398
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=1455
-  _globals['_RESTOCKREQUEST']._serialized_start=1458
-  _globals['_RESTOCKREQUEST']._serialized_end=1684
-  _globals['_RESTOCKRESPONSE']._serialized_start=1686
-  _globals['_RESTOCKRESPONSE']._serialized_end=1746
-  _globals['_LISTWAREHOUSESREQUEST']._serialized_start=1748
-  _globals['_LISTWAREHOUSESREQUEST']._serialized_end=1771
-  _globals['_LISTWAREHOUSESRESPONSE']._serialized_start=1773
-  _globals['_LISTWAREHOUSESRESPONSE']._serialized_end=1848
-  _globals['_INVENTORYSERVICE']._serialized_start=1851
-  _globals['_INVENTORYSERVICE']._serialized_end=2704
+  _globals['_RESERVEREQUEST']._serialized_end=1091
+  _globals['_CONFIRMREQUEST']._serialized_start=1093
+  _globals['_CONFIRMREQUEST']._serialized_end=1143
+  _globals['_RELEASEREQUEST']._serialized_start=1145
+  _globals['_RELEASEREQUEST']._serialized_end=1195
+  _globals['_PROLONGREQUEST']._serialized_start=1197
+  _globals['_PROLONGREQUEST']._serialized_end=1309
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=1311
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=1368
+  _globals['_RESTOCKREQUEST']._serialized_start=1371
+  _globals['_RESTOCKREQUEST']._serialized_end=1510
+  _globals['_RESTOCKRESPONSE']._serialized_start=1512
+  _globals['_RESTOCKRESPONSE']._serialized_end=1572
+  _globals['_LISTWAREHOUSESREQUEST']._serialized_start=1574
+  _globals['_LISTWAREHOUSESREQUEST']._serialized_end=1597
+  _globals['_LISTWAREHOUSESRESPONSE']._serialized_start=1599
+  _globals['_LISTWAREHOUSESRESPONSE']._serialized_end=1674
+  _globals['_INVENTORYSERVICE']._serialized_start=1677
+  _globals['_INVENTORYSERVICE']._serialized_end=2530
 # @@protoc_insertion_point(module_scope)

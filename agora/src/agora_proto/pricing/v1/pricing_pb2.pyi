@@ -411,7 +411,9 @@ class PriceBasketRequest(_message.Message):
         """Each product at most once."""
 
     @_builtins.property
-    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Promotion]: ...
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Promotion]:
+        """Each promotion at most once."""
+
     @_builtins.property
     def coupon_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(

@@ -5,6 +5,11 @@ import typer
 app = typer.Typer()
 
 
+@app.callback()
+def notes() -> None:
+    """Notes."""
+
+
 @app.command()
 def greet(name: str) -> None:
     """Say hello."""
