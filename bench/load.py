@@ -18,11 +18,15 @@ _TIMEOUT = 30.0
 
 @dataclass(slots=True)
 class Result:
-    """What a run measured; latencies in seconds."""
+    """What a run measured; latencies in seconds. A status of 0 stands for no answer."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
+
+    def add(self, status: int, latency: float) -> None:
+        self.latencies.append(latency)
+        self.statuses[status] = self.statuses.get(status, 0) + 1
 
     @property
     def requests(self) -> int:
@@ -51,7 +55,16 @@ class Connection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def send(self, request: bytes) -> int:
+    async def status_of(self, request: bytes) -> int:
+        """The status of a request's answer; 0 when there was none in time."""
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                return await self._send(request)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            self.close()
+            return 0
+
+    async def _send(self, request: bytes) -> int:
         """Sends a request, reads the whole answer, and returns its status."""
         if self._reader is None or self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(*self._address)
@@ -80,9 +93,7 @@ async def closed_loop(host: str, port: int, make: Request, *, connections: int, 
     async def work() -> None:
         connection = Connection(host, port)
         while (now := time.perf_counter()) < until:
-            status = await asyncio.wait_for(connection.send(make()), _TIMEOUT)
-            result.latencies.append(time.perf_counter() - now)
-            result.statuses[status] = result.statuses.get(status, 0) + 1
+            result.add(await connection.status_of(make()), time.perf_counter() - now)
         connection.close()
 
     await asyncio.gather(*(work() for _ in range(connections)))
@@ -102,14 +113,9 @@ async def open_loop(
     async def one(due: float) -> None:
         async with free:
             connection = idle.pop()
-            try:
-                status = await asyncio.wait_for(connection.send(make()), _TIMEOUT)
-            except (OSError, asyncio.IncompleteReadError, TimeoutError):
-                connection.close()
-                status = 0
+            status = await connection.status_of(make())
             idle.append(connection)
-        result.latencies.append(time.perf_counter() - due)
-        result.statuses[status] = result.statuses.get(status, 0) + 1
+        result.add(status, time.perf_counter() - due)
 
     tasks = []
     for number in range(int(rate * seconds)):

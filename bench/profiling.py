@@ -1,22 +1,20 @@
-"""Where the Python of the shop spends its time in the mix: a cProfile of its process, by room of the platform and by context.
+"""Where the Python of the shop spends its time: a cProfile of its process, by room of the platform and by context.
 
 What C code takes (protobuf, asyncpg's protocol, JSON) is counted to the room that called it.
 """
 
-import asyncio
 import pstats
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import load
+import uvloop
 from scenarios import Scenarios
 from shop import Shop
 
-SECONDS = 8.0
 CONNECTIONS = 8
 ROOMS = (
     ("tricorn/gateway/", "gateway"),
@@ -25,7 +23,7 @@ ROOMS = (
     ("tricorn/events/", "events"),
     ("tricorn/data/", "data"),
     ("tricorn/telemetry/", "telemetry"),
-    ("tricorn/", "platform, the rest"),
+    ("/src/tricorn/", "platform, the rest"),
     ("agora/accounts/", "accounts"),
     ("agora/catalog/", "catalog"),
     ("agora/inventory/", "inventory"),
@@ -44,16 +42,15 @@ ROOMS = (
 _Function = tuple[str, int, str]
 
 
-def profile_mix(say: Callable[[str], None]) -> dict[str, Any]:
-    """Loads a profiled shop with the mix; the share of each room, and the functions that took most."""
+def profile(scenario: str, environment: dict[str, str], seconds: float) -> dict[str, Any]:
+    """Loads a profiled shop with a scenario; the share of each room in per cent, and the functions that took most."""
     with tempfile.TemporaryDirectory(prefix="tricorn-profile-") as folder:
-        environment = {"TRICORN_RATE_FACTOR": "1000", "TRICORN_PROFILE_FOLDER": folder}
-        shop = Shop(Path(folder) / "home", environment=environment).up()
+        shop = Shop(Path(folder) / "home", environment={**environment, "TRICORN_PROFILE_FOLDER": folder}).up()
         try:
             at = urlsplit(shop.url)
-            make = Scenarios(shop).get("mix")
-            done = asyncio.run(
-                load.closed_loop(at.hostname or "", at.port or 80, make, connections=CONNECTIONS, seconds=SECONDS)
+            make = Scenarios(shop).get(scenario)
+            done = uvloop.run(
+                load.closed_loop(at.hostname or "", at.port or 80, make, connections=CONNECTIONS, seconds=seconds)
             )
         finally:
             shop.down()
@@ -68,14 +65,10 @@ def profile_mix(say: Callable[[str], None]) -> dict[str, Any]:
             for caller, (_, _, own_here, _) in callers.items():
                 spent[_room(caller) or "other"] += own_here
     total = sum(spent.values())
-    shares = {room: round(100 * seconds / total, 1) for room, seconds in spent.most_common()}
-    say(f"profile of {done.requests} requests of the mix, per cent of the shop's Python time:")
-    for room, share in shares.items():
-        say(f"  {share:5.1f}  {room}")
     return {
         "requests": done.requests,
-        "percent": shares,
-        "functions": {name: round(t, 3) for name, t in single.most_common(25)},
+        "percent": {room: round(100 * own / total, 1) for room, own in spent.most_common()},
+        "seconds_by_function": {name: round(own, 3) for name, own in single.most_common(25)},
     }
 
 

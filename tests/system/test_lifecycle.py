@@ -1,5 +1,6 @@
 """Starting, stopping and crashing, with the whole shop: nothing is left running and nothing accepted is lost."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from refusals import refused
 from shop import ROOT, Shop, Visitor
 
 pytestmark = pytest.mark.slow
@@ -131,11 +133,11 @@ def test_data_of_another_postgresql_is_refused_and_left_as_it_was(running: Shop)
     version.write_text("17\n")
     size = sum(1 for _ in (running.home / "postgres").rglob("*"))
 
-    refused = running.command("up", "--detach", "--port", "0", "--home", str(running.home), check=False)
+    done = running.command("up", "--detach", "--port", "0", "--home", str(running.home), check=False)
 
-    assert refused.returncode == 1
-    assert "PostgreSQL 17" in refused.stderr
-    assert "--home" in refused.stderr
+    assert done.returncode == 1
+    assert "PostgreSQL 17" in done.stderr
+    assert "--home" in done.stderr
     assert _processes(running.home) == []
     assert sum(1 for _ in (running.home / "postgres").rglob("*")) == size
     version.write_text(ours)
@@ -191,23 +193,23 @@ def _orders(buyer: Visitor) -> set[str]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 48 MB, which not even an empty database fits on."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk of so many megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
     mount = shutil.which("mount")
     if sys.platform != "linux" or mount is None or os.geteuid() != 0:
         pytest.skip("only root on Linux may mount a small disk")
-    if subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=48m", "tmpfs", disk], check=False, capture_output=True
-    ).returncode:
+    words: list[str | Path] = [mount, "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", folder]
+    if subprocess.run(words, check=False, capture_output=True).returncode:
         pytest.skip("this machine allows no mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_said_and_nothing_is_left_running(small_disk: Path) -> None:
-    shop = Shop(small_disk / "home")
+@pytest.mark.parametrize("disk", [48], indirect=True)
+def test_a_full_disk_is_said_and_nothing_is_left_running(disk: Path) -> None:
+    shop = Shop(disk / "home")
 
     done = shop.command("up", "--detach", "--port", "0", "--home", str(shop.home), check=False)
 
@@ -215,3 +217,31 @@ def test_a_full_disk_is_said_and_nothing_is_left_running(small_disk: Path) -> No
     assert "disk is full" in done.stderr.lower() or "no space left" in done.stderr.lower(), done.stderr
     assert "Traceback" not in done.stderr
     assert _processes(shop.home) == []
+
+
+@pytest.mark.parametrize("disk", [160], indirect=True)
+def test_when_the_disk_fills_up_orders_are_refused_until_there_is_room(disk: Path) -> None:
+    shop = Shop(disk / "home").up()
+    buyer = shop.buyer()
+    film = next(film["productId"] for film in buyer.products(pageSize=50) if film["inventory"]["available"] > 60)
+    ballast = disk / "ballast"
+    _fill(ballast)
+    answers = [buyer.order([(film, 1)]) for _ in range(10)]
+    reading = [buyer.http.get("/api/v1/products", params={"pageSize": size}) for size in range(1, 6)]
+
+    ballast.unlink()
+    shop.wait_until(lambda: buyer.order([(film, 1)]).status_code == 201, PATIENCE)
+
+    refused(answers[-1], 503, "UNAVAILABLE")
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert {answer.status_code for answer in reading} == {200}
+    accepted = {answer.json()["orderId"] for answer in answers if answer.status_code == 201}
+    assert accepted <= _orders(buyer)
+    shop.down()
+
+
+def _fill(ballast: Path) -> None:
+    for size in (1 << 20, 1 << 12, 1):
+        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while file.write(b"x" * size) == size:
+                pass

@@ -15,6 +15,8 @@ from tricorn.supervise.errors import SuperviseError
 
 app = typer.Typer()
 
+_LAST_SECONDS = 3.0
+
 
 @app.command()
 def down(
@@ -36,7 +38,20 @@ def down(
             os.kill(pid, signal.SIGTERM)
         if not _gone(there.supervisor, seconds):
             raise SuperviseError(f"process {pid} does not stop", remedy=f"read why in {there.logs}, or: kill -9 {pid}")
+    # Its last act is to let go of the home; whoever removes or unmounts that needs it gone altogether.
+    _gone(lambda: _alive(pid), _LAST_SECONDS)
     typer.echo("stopped")
+
+
+def _alive(pid: int) -> bool | None:
+    """None when it is gone."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return True
+    return True
 
 
 def _gone(supervisor: object, seconds: float) -> bool:

@@ -37,13 +37,15 @@ _DELETE = """
 DELETE FROM outbox_pending p USING held, quick WHERE p.position = ANY($3::bigint[]) AND p.partition % 8 = held.slot
 """
 _MARK = f"WITH {HELD}, {_QUICK} {_DELETE}"
+# The offset keeps this a look-up of each pending event. A join, planned while the log was short, would read all of it.
+_PENDING = "FROM outbox_pending p CROSS JOIN LATERAL (SELECT * FROM outbox WHERE position = p.position OFFSET 0) o"
 _FETCH = f"""
-SELECT {COLUMNS} FROM outbox_pending p JOIN outbox o ON o.position = p.position
+SELECT {COLUMNS} {_PENDING}
 WHERE p.partition % 8 = ANY($1::smallint[]) AND p.position <> ALL($2::bigint[]) ORDER BY p.position LIMIT $3
 """
 _MARK_AND_FETCH = f"""
 WITH {HELD}, {_QUICK}, marked AS ({_DELETE})
-SELECT {COLUMNS} FROM outbox_pending p JOIN outbox o ON o.position = p.position
+SELECT {COLUMNS} {_PENDING}
 WHERE p.partition % 8 = ANY($4::smallint[]) AND p.position <> ALL($5::bigint[]) ORDER BY p.position LIMIT $6
 """
 _PARK = f"""

@@ -133,7 +133,8 @@ class Process:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(function(), self.settings.shutdown_seconds)
         if self.events is not None:
-            await self.events.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.events.stop(), self.settings.shutdown_seconds)
             self.events = None
         for poke in self.pokes.values():
             await poke.stop()

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         default=[],
         description="Addresses whose X-Forwarded-For is believed, as JSON. Empty: none; the peer is the client.",
     )
+    hsts: bool = Field(
+        default=False, description="Send Strict-Transport-Security: only where every request comes over TLS."
+    )
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="The longest request body that the gateway takes."
     )

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _LOCK_PATIENCE = 0.5
 _STATE_VERSION = 1
+_LEAST_FREE_BYTES = 16 << 20  # the smallest file that PostgreSQL adds to its log
 
 
 class Home:
@@ -47,6 +49,14 @@ class Home:
             probe.unlink()
         except OSError as error:
             raise cannot_write(error, self.path) from error
+
+    @property
+    def is_full(self) -> bool:
+        """Whether less is left on its disk than a database needs to write anything."""
+        try:
+            return shutil.disk_usage(self.path).free < _LEAST_FREE_BYTES
+        except OSError:
+            return False
 
     def lock(self) -> None:
         """Become the home's supervisor until `unlock` or the end of this process.

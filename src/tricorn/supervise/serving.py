@@ -16,7 +16,18 @@ from tricorn.data import Database, check_budget
 from tricorn.data.roles import RoleNames
 from tricorn.data.server import server_for
 from tricorn.events.metrics import EventCollector
-from tricorn.gateway import AuthConfig, CorsConfig, Gateway, GatewayConfig, Limits, Mount, Rate, create_app
+from tricorn.gateway import (
+    AuthConfig,
+    CorsConfig,
+    Gateway,
+    GatewayConfig,
+    Limits,
+    Mount,
+    Observation,
+    Observer,
+    Rate,
+    create_app,
+)
 from tricorn.gateway.serve import GatewayServer
 from tricorn.host import Manifest, Process, Settings
 from tricorn.host.manifest import Rate as DeclaredRate
@@ -25,7 +36,7 @@ from tricorn.telemetry.server import MetricsServer, registry
 from tricorn.v1 import auth_pb2
 from tricorn.wire import call_scope
 
-_log = telemetry.get_logger("tricorn.serve")
+_SERVER_ERROR = 500
 
 
 async def serve(
@@ -146,6 +157,8 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             trusted_proxies=settings.trusted_proxies,
             comments=_comments(manifest),
             ready=process.ready,
+            hsts=settings.hsts,
+            observer=_observer(process),
         )
     )
 
@@ -154,6 +167,16 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
 
     process.broadcasts.append((auth_pb2.SessionRevoked, revoke))
     return gateway
+
+
+def _observer(process: Process) -> Observer:
+    """Counts requests by route beside the calls, so that the metrics show both."""
+
+    def observe(seen: Observation) -> None:
+        failed = seen.status >= _SERVER_ERROR
+        process.stats.observe(f"http/{seen.route or 'none'}", "gateway", seen.seconds, error=failed)
+
+    return observe
 
 
 def public_policies(manifest: Manifest) -> list[MethodPolicy]:

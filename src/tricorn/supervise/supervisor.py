@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -237,6 +238,8 @@ class Supervisor:
         raise self._broken(child, _ended(status) + " before it was ready")
 
     def _broken(self, child: Child, how: str) -> SuperviseError:
+        if self._home.is_full:
+            return cannot_write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._home.path)
         return SuperviseError(
             f"{child.plan.name} {how}",
             remedy=f"read why in {child.log}, or with `tricorn logs {child.plan.name}`",

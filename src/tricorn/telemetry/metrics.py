@@ -39,7 +39,7 @@ class MethodTimes:
     __slots__ = ("buckets", "calls", "errors", "implementation", "method", "seconds", "service")
 
     def __init__(self, method: str, implementation: str) -> None:
-        self.service, _, self.method = method.rpartition("/")
+        self.service, _, self.method = method.partition("/")
         self.implementation = implementation
         self.calls = 0
         self.errors = 0

@@ -14,10 +14,9 @@ def created(promotion_id: str) -> PromotionCreated:
 
 async def on_order_placed(event: OrderPlaced, meta: EventMeta, work: Work[PromotionsRepository]) -> None:
     """Counts an order's units into the day it was placed (UTC) and its total into the buyer's spending."""
-    day = meta.time.date()
-    if await work.repository.count_order(event.order_id, event.user_id, day, event.total.minor_units):
-        await work.repository.add_spending(event.user_id, event.total.minor_units)
-        await work.repository.add_demand(day, _sales(event.lines))
+    await work.repository.count_order(
+        event.order_id, event.user_id, meta.time.date(), event.total.minor_units, _sales(event.lines)
+    )
 
 
 async def on_order_cancelled(event: OrderCancelled, meta: EventMeta, work: Work[PromotionsRepository]) -> None:

@@ -31,11 +31,18 @@ ORDER BY position, day
 """
 
 # Products in the order of their ids, so that two orders lock the same rows in the same order.
-_ADD_DEMAND = """
+_COUNT_ORDER = """
+WITH counted AS (
+    INSERT INTO counted_order (order_id, user_id, day, spent_minor_units) VALUES ($1, $2, $3, $4)
+    ON CONFLICT DO NOTHING RETURNING user_id, day, spent_minor_units
+), spending AS (
+    INSERT INTO customer AS old (user_id, spent_minor_units) SELECT user_id, spent_minor_units FROM counted
+    ON CONFLICT (user_id) DO UPDATE SET spent_minor_units = old.spent_minor_units + excluded.spent_minor_units
+)
 INSERT INTO demand_day AS old (product_id, day, units, revenue_minor_units)
-SELECT product_id, $2, sum(units), sum(revenue)
-FROM unnest($1::uuid[], $3::bigint[], $4::bigint[]) AS line (product_id, units, revenue)
-GROUP BY product_id ORDER BY product_id
+SELECT product_id, day, sum(units), sum(revenue)
+FROM counted, unnest($5::uuid[], $6::bigint[], $7::bigint[]) AS line (product_id, units, revenue)
+GROUP BY product_id, day ORDER BY product_id
 ON CONFLICT (product_id, day) DO UPDATE
     SET units = old.units + excluded.units, revenue_minor_units = old.revenue_minor_units + excluded.revenue_minor_units
 """
@@ -181,17 +188,12 @@ class PromotionsRepository:
         """(product, day, units, revenue) of days with sales, in the order asked for, then by day."""
         return [tuple(row) for row in await self._connection.fetch(_HISTORY, product_ids, since)]
 
-    async def count_order(self, order_id: str, user_id: str, day: date, spent: int) -> bool:
-        """False: it is counted already."""
-        counted = await self._connection.fetchval(
-            "INSERT INTO counted_order (order_id, user_id, day, spent_minor_units) VALUES ($1, $2, $3, $4)"
-            " ON CONFLICT DO NOTHING RETURNING true",
-            order_id,
-            user_id,
-            day,
-            spent,
-        )
-        return bool(counted)
+    async def count_order(
+        self, order_id: str, user_id: str, day: date, spent: int, sales: Sequence[tuple[str, int, int]]
+    ) -> None:
+        """Counts an order into demand, from (product, units, revenue), and into its buyer's spending; once."""
+        products, _, units, revenues = _sales(day, sales)
+        await self._connection.execute(_COUNT_ORDER, order_id, user_id, day, spent, products, units, revenues)
 
     async def uncount_order(self, order_id: str) -> tuple[str, date, int] | None:
         """(user, day, spent) of an order that was counted and is so no longer; None when there was none."""
@@ -202,22 +204,10 @@ class PromotionsRepository:
         )
         return (row[0], row[1], row[2]) if row else None
 
-    async def add_spending(self, user_id: str, minor_units: int) -> None:
-        await self._connection.execute(
-            "INSERT INTO customer AS old (user_id, spent_minor_units) VALUES ($1, $2)"
-            " ON CONFLICT (user_id) DO UPDATE SET spent_minor_units = old.spent_minor_units + $2",
-            user_id,
-            minor_units,
-        )
-
     async def take_spending(self, user_id: str, minor_units: int) -> None:
         await self._connection.execute(
             "UPDATE customer SET spent_minor_units = spent_minor_units - $2 WHERE user_id = $1", user_id, minor_units
         )
-
-    async def add_demand(self, day: date, sales: Sequence[tuple[str, int, int]]) -> None:
-        """From (product, units, revenue)."""
-        await self._connection.execute(_ADD_DEMAND, *_sales(day, sales))
 
     async def take_demand(self, day: date, sales: Sequence[tuple[str, int, int]]) -> None:
         await self._connection.execute(_TAKE_DEMAND, *_sales(day, sales))
