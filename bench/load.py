@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 Request = Callable[[], bytes]
 """Makes the bytes of the next request."""
@@ -47,41 +48,58 @@ class Result:
         return sum(count for status, count in self.statuses.items() if not 200 <= status < 300)  # noqa: PLR2004
 
 
-class Connection:
-    """One kept-alive connection."""
+class Connection(asyncio.Protocol):
+    """One kept-alive connection, with one request at a time."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[int] | None = None
+        self._received = b""
 
     async def status_of(self, request: bytes) -> int:
-        """The status of a request's answer; 0 when there was none in time."""
+        """Sends a request and reads the whole answer; its status, or 0 when there was none in time."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_TIMEOUT):
-                return await self._send(request)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                if self._transport is None:
+                    await loop.create_connection(lambda: self, *self._address)
+                self._answer = loop.create_future()
+                if self._transport is not None:
+                    self._transport.write(request)
+                return await self._answer
+        except (OSError, TimeoutError):
             self.close()
             return 0
 
-    async def _send(self, request: bytes) -> int:
-        """Sends a request, reads the whole answer, and returns its status."""
-        if self._reader is None or self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection(*self._address)
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        lower = head.lower()
-        at = lower.find(b"content-length:")
-        if at >= 0:
-            await self._reader.readexactly(int(lower[at + 15 : lower.index(b"\r", at)]))
-        if b"connection: close" in lower:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end or self._answer is None or self._answer.done():
+            return
+        head = head.lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].partition(b"\r")[0]) if at >= 0 else 0
+        if len(body) < length:
+            return
+        self._received = b""
+        if b"connection: close" in head:
             self.close()
-        return int(head[9:12])
+        self._answer.set_result(int(head[9:12]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(exc or ConnectionResetError("closed before the answer was there"))
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
 
 async def closed_loop(host: str, port: int, make: Request, *, connections: int, seconds: float) -> Result:

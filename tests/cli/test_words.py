@@ -226,3 +226,18 @@ def test_progress_passes_through_a_pipe() -> None:
 
     assert kinds == ["stage", "step", "failed", "ready"]
     assert heard == ["begin", ("fill", 1, 2), ("no", "try", "log"), {"url": "u"}]
+
+
+def test_a_wrong_setting_is_explained_by_its_name_and_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydantic import ValidationError  # noqa: PLC0415 - what the settings raise
+
+    from tricorn.host.settings import Settings  # noqa: PLC0415
+
+    monkeypatch.setenv("TRICORN_ENVIRONMENT", "prod")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    what, remedy = explain(caught.value) or ("", "")
+
+    assert "environment='prod'" in what
+    assert "docs/settings.md" in remedy

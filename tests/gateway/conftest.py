@@ -24,7 +24,8 @@ import tricorn.v1.options_pb2
 import tricorn.v1.validate_pb2
 from tricorn.contract import MethodPolicy, service_policies, validate
 from tricorn.gateway import AuthConfig, Gateway, GatewayConfig, Rate, create_app
-from tricorn.gateway.serve import GatewayServer, listening_socket
+from tricorn.gateway.serve import GatewayServer
+from tricorn.supervise.public import listen
 from tricorn.v1.auth_pb2 import JsonWebKey, JsonWebKeySet, ListRevocationsResponse
 from tricorn.wire import current_call
 
@@ -213,7 +214,7 @@ class Served:
 
 @asynccontextmanager
 async def _served(app: Gateway, **settings: Any) -> AsyncIterator[Served]:
-    listener = listening_socket("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
     stop = asyncio.Event()
     server = GatewayServer(app, stop, **{"drain_time": 5.0, "idle_time": 0.0, **settings})
     task = asyncio.create_task(server.serve([listener]))

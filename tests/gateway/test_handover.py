@@ -7,7 +7,8 @@ import pytest
 import uvloop
 
 from tricorn.gateway import Rate
-from tricorn.gateway.serve import GatewayServer, listening_socket
+from tricorn.gateway.serve import GatewayServer
+from tricorn.supervise.public import listen
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -42,7 +43,7 @@ class Customer:
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_a_successor_takes_over_without_losing_a_request(make_gateway: Any, new_loop: Any) -> None:
     async def hand_over() -> list[Customer]:
-        socket = listening_socket("127.0.0.1", 0)
+        socket = listen("127.0.0.1", 0)
         stops = [asyncio.Event() for _ in range(4)]
         unlimited = {"read": Rate(10**9, 1.0), "write": Rate(10**9, 1.0)}
         servers = [GatewayServer(make_gateway(rates=unlimited), stop, drain_time=5.0, idle_time=5.0) for stop in stops]

@@ -64,3 +64,26 @@ def test_memory_of_this_process_is_known_and_of_a_gone_one_is_none() -> None:
     assert tree(2**22 + 1) == []
     assert rss_bytes([2**22 + 1]) == 0
     assert pss_bytes([2**22 + 1]) is None
+
+
+def test_a_home_that_is_removed_or_replaced_while_it_is_used_is_noticed(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    home.lock()
+    before = home.is_there
+    home.path.rename(tmp_path / "elsewhere")
+    Home(tmp_path / "home").make()
+
+    assert before
+    assert not home.is_there
+    home.unlock()
+
+
+def test_a_state_file_of_another_form_is_not_believed(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    home.lock()
+    (home.path / "state.json").write_text("[]")
+
+    assert Home(home.path).read_state() is None
+    home.unlock()

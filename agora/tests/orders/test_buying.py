@@ -95,6 +95,17 @@ async def test_two_requests_with_one_key_at_once_give_one_order(market: Market) 
     assert await market.payment_states() == ["CAPTURED"]
 
 
+async def test_an_answered_key_is_answered_again_when_nothing_can_be_priced(market: Market) -> None:
+    placed = await market.orders.create_order(order(key="k"))
+    market.app.process.service._handlers.pop("agora.storefront.v1.StorefrontService/CreateQuote")
+
+    again = await market.orders.create_order(order(key="k"))
+    with pytest.raises(Refusal, match="UNAVAILABLE"):
+        await market.orders.create_order(order(key="another"))
+
+    assert again.order_id == placed.order_id
+
+
 async def test_a_key_stands_for_one_request(market: Market) -> None:
     await market.orders.create_order(order([(MANY, 1)], key="k"))
 

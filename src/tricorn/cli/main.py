@@ -123,6 +123,9 @@ def explain(error: Exception) -> tuple[str, str] | None:
         return f"{what} ({where})" if where else what, remedy + tail
     if type(error).__name__ == "ManifestError":
         return str(error), "mend tricorn.toml, or name the application's folder with --app DIR"
+    if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
+        wrong = [f"{'.'.join(map(str, each['loc']))}={each['input']!r}: {each['msg']}" for each in error.errors()]
+        return f"a setting is wrong: {'; '.join(wrong)}", "docs/settings.md lists every variable with what it may be"
     if type(error).__name__ == "Refusal":
         return str(error), "see the reason"
     return None

@@ -117,7 +117,6 @@ class GatewayConfig:
     policies: Sequence[MethodPolicy]
     title: str
     version: str
-    environment: str = "production"
     description: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     """Every role an application declares, with what it means."""

@@ -53,7 +53,6 @@ class Answer:
     body: bytes = b""
     code: str = ""
     stream: Callable[[Send], Awaitable[None]] | None = None
-    is_compressible: bool = True
 
 
 class Request:

@@ -84,7 +84,7 @@ class EventStream:
         async def send_events(send: Send) -> None:
             await self._send(send, first)
 
-        return Answer(self._policy.status, list(_HEADERS), stream=send_events, is_compressible=False)
+        return Answer(self._policy.status, list(_HEADERS), stream=send_events)
 
     async def _read(self, message: Message) -> None:
         try:

@@ -82,6 +82,14 @@ class Home:
         file.flush()
         self._lock = file
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder that was locked is still the one at this path."""
+        try:
+            return self._lock is not None and os.path.samestat(os.fstat(self._lock.fileno()), self._lock_file.stat())
+        except OSError:
+            return False
+
     def unlock(self) -> None:
         if self._lock is not None:
             self._lock.truncate(0)
@@ -109,7 +117,7 @@ class Home:
             state: dict[str, Any] = json.loads(self._state_file.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        return state if state.get("pid") == pid else None
+        return state if isinstance(state, dict) and state.get("pid") == pid else None
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state file in one step; whoever reads sees the old or the new one.

@@ -47,7 +47,7 @@ async def prepare_database(
     server = server_for(settings.database_url or None, state_dir=home)
     name = database_name(manifest, settings)
     await ensure_database(server, name)
-    done = await migrate(server, name, migrations(manifest), prefix=manifest.name)
+    done = await migrate(server, name, migrations(manifest), prefix=name)
     if not done.up_to_date:
         step(f"migrated {len({part[0] for part in done.steps})} schemas", 0, 0)
     if demo and manifest.demo is not None and settings.environment == "development":
@@ -96,7 +96,7 @@ async def _fill(
     """Call the application's `fill(databases, step)`: each context's database by name, and who hears how far it is."""
     from tricorn.data import Database  # noqa: PLC0415 - needed on the first start only
 
-    names = RoleNames(manifest.name)
+    names = RoleNames(name)
     databases: dict[str, Database] = {}
     for context, part in manifest.contexts.items():
         if part.database:

@@ -128,8 +128,9 @@ def database_factory(
 ) -> Callable[[str], Database]:
     """How a process gets the database of each of its contexts: an equal share of what it may hold."""
     server = server_for(settings.database_url or None, state_dir=home)
-    names = RoleNames(manifest.name)
     database = database_name(manifest, settings)
+    # Roles belong to the whole server: two databases of one application on it must not share them.
+    names = RoleNames(database)
     with_database = [context for context in contexts if manifest.contexts[context].database]
     share = max(2, settings.database_connections // max(len(with_database), 1))
     check_budget(dict.fromkeys(with_database, share), limit=settings.database_connections, reserve=0)
@@ -147,7 +148,6 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             policies=public_policies(manifest),
             title=manifest.application.title,
             version=manifest.application.version,
-            environment=settings.environment,
             roles=manifest.roles,
             rates={name: _rate(rate, settings.rate_factor) for name, rate in manifest.rates.items()},
             auth=_auth(manifest, process),

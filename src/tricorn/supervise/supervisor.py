@@ -122,6 +122,9 @@ class Supervisor:
             await self._until_stopped(self._start_and_watch())
         except OSError as error:
             raise cannot_write(error, self._home.path) from error
+        except SuperviseError as error:
+            _log.error("giving up", error=error.what, remedy=error.remedy)
+            raise
         finally:
             await self._shut_down()
             self._home.forget_state()
@@ -305,6 +308,11 @@ class Supervisor:
         store = self._plan.store
         while store is not None and hasattr(store, "running"):
             await asyncio.sleep(0.5)
+            if not self._home.is_there:
+                raise SuperviseError(
+                    f"the home is gone: {self._home.path} was removed while it was in use",
+                    remedy="restore it, or start again for an empty one",
+                )
             if not store.running:
                 _log.error("the database server ended; it is started again")
                 self._progress.note("the database server ended; it is started again")

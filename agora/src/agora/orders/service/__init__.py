@@ -56,7 +56,14 @@ class OrdersService:
         Raises:
             Refusal: Why it was refused; the same again for the same key. Passing trouble is not remembered.
         """
-        new, refusal = await self._offer(buyer, request)
+        new = _new_order(buyer, request)
+        try:
+            new, refusal = await self._offer(new, request)
+        except Refusal:
+            # What can be priced no more, just now, may have been answered before.
+            if await self._repository.by_key(buyer.user_id, new.key) is None:
+                raise
+            return await self._answer_again(buyer, new, call)
         order = await self._repository.add(new)
         if order is None:
             return await self._answer_again(buyer, new, call)
@@ -127,21 +134,8 @@ class OrdersService:
         while self._running:
             await asyncio.wait(self._running)
 
-    async def _offer(self, buyer: Identity, request: contract.CreateOrderRequest) -> tuple[NewOrder, Refusal | None]:
-        """What the order would be at today's prices, and why it cannot be."""
-        fingerprint = contract.CreateOrderRequest()
-        fingerprint.CopyFrom(request)
-        fingerprint.ClearField("idempotency_key")
-        new = NewOrder(
-            order_id=uuid7(),
-            user_id=buyer.user_id,
-            key=request.idempotency_key,
-            fingerprint=hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest(),
-            quote=b"",
-            total=0,
-            coupons=tuple(request.coupons),
-            payment_method=request.payment_method,
-        )
+    async def _offer(self, new: NewOrder, request: contract.CreateOrderRequest) -> tuple[NewOrder, Refusal | None]:
+        """The order at today's prices, and why it cannot be."""
         try:
             quote = await self._storefront.create_quote(
                 storefront.CreateQuoteRequest(lines=request.lines, coupons=request.coupons)
@@ -226,6 +220,23 @@ class OrdersService:
         self._running.discard(task)
         if not task.cancelled() and isinstance(error := task.exception(), Exception) and not isinstance(error, Refusal):
             _log.error("order work failed; the sweeper will take it up", exc_info=error)
+
+
+def _new_order(buyer: Identity, request: contract.CreateOrderRequest) -> NewOrder:
+    """The order as it is asked for, not yet priced."""
+    fingerprint = contract.CreateOrderRequest()
+    fingerprint.CopyFrom(request)
+    fingerprint.ClearField("idempotency_key")
+    return NewOrder(
+        order_id=uuid7(),
+        user_id=buyer.user_id,
+        key=request.idempotency_key,
+        fingerprint=hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest(),
+        quote=b"",
+        total=0,
+        coupons=tuple(request.coupons),
+        payment_method=request.payment_method,
+    )
 
 
 def _check_agreement(request: contract.CreateOrderRequest, quote: storefront.Quote) -> None:
