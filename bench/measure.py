@@ -12,7 +12,7 @@ from shop import Shop
 
 CONNECTIONS = 16
 WARM_UP = 3.0
-SHARE_OF_THE_MOST = 0.7
+SHARE_OF_THE_MOST = 0.5
 AFTERWARDS = 1.5
 """Seconds in which what requests leave to be done (capture, events, the ledger's chain) comes to its end."""
 
@@ -23,7 +23,7 @@ _BACKENDS = (
 
 
 def scenario(shop: Shop, make: load.Request, seconds: float) -> dict[str, Any]:
-    """Warms up, goes as fast as it can, then at 70 % of that in an open loop. CPU is that of the fast part."""
+    """Warms up, goes as fast as it can, then at half of that in an open loop. CPU is that of the fast part."""
     at = urlsplit(shop.url)
     host, port = at.hostname or "127.0.0.1", at.port or 80
 

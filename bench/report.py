@@ -20,7 +20,7 @@ def wire(found: dict[str, float]) -> None:
 
 
 def head() -> None:
-    columns = ("requests/s", "CPU ms", "shop", "postgres", "at 70 %", "P50 ms", "P95 ms", "P99 ms", "failed")
+    columns = ("requests/s", "CPU ms", "shop", "postgres", "at half", "P50 ms", "P95 ms", "P99 ms", "failed")
     print(f"\n{'':10}" + "".join(f"{column:>11}" for column in columns))
 
 
