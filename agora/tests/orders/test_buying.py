@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 from market import FEW, MANY, Market, order
@@ -44,6 +45,7 @@ async def test_another_total_than_the_agreed_one_is_refused_with_the_new_one(mar
         await market.orders.create_order(request)
 
     assert (caught.value.reason, caught.value.metadata["total_minor_units"]) == ("PRICE_CHANGED", "1899")
+    assert json.loads(caught.value.metadata["quote"])["total"] == {"currency": "USD", "minorUnits": "1899"}
     assert await market.stock(MANY) == (100, 0, 0)
 
 

@@ -26,7 +26,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_OUT_OF_STOCK: _Reason.ValueType  # 1
     """Less is available than was asked for; metadata names the product and what is left."""
     REASON_PRICE_CHANGED: _Reason.ValueType  # 2
-    """The total is no longer the one the buyer agreed to; metadata carries the new total."""
+    """The total is no longer the one the buyer agreed to; metadata carries the new total and, as JSON, the new quote."""
     REASON_PAYMENT_DECLINED: _Reason.ValueType  # 3
     """The payment method was declined."""
     REASON_INSUFFICIENT_FUNDS: _Reason.ValueType  # 4
@@ -59,7 +59,7 @@ REASON_UNSPECIFIED: Reason.ValueType  # 0
 REASON_OUT_OF_STOCK: Reason.ValueType  # 1
 """Less is available than was asked for; metadata names the product and what is left."""
 REASON_PRICE_CHANGED: Reason.ValueType  # 2
-"""The total is no longer the one the buyer agreed to; metadata carries the new total."""
+"""The total is no longer the one the buyer agreed to; metadata carries the new total and, as JSON, the new quote."""
 REASON_PAYMENT_DECLINED: Reason.ValueType  # 3
 """The payment method was declined."""
 REASON_INSUFFICIENT_FUNDS: Reason.ValueType  # 4

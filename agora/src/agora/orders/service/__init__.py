@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import TypeVar
 
+from google.protobuf import json_format
+
 from agora.orders.domain import (
     SAGA_SECONDS,
     SETTLED,
@@ -246,7 +248,11 @@ def _check_agreement(request: contract.CreateOrderRequest, quote: storefront.Quo
             Reason.PRICE_CHANGED,
             f"the total is now {quote.total.minor_units} {quote.total.currency} in minor units, not {expected.minor_units}; "
             "ask for a new quote, or accept the current price",
-            metadata={"currency": quote.total.currency, "total_minor_units": str(quote.total.minor_units)},
+            metadata={
+                "currency": quote.total.currency,
+                "total_minor_units": str(quote.total.minor_units),
+                "quote": json_format.MessageToJson(quote, indent=None, always_print_fields_with_no_presence=True),
+            },
         )
 
 
