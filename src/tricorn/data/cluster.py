@@ -24,8 +24,7 @@ def ensure_cluster(data_dir: Path, account: Account, *, durable: bool) -> bool:
     Raises:
         DataError: another major version made it, it is not PostgreSQL's, or it cannot be made.
     """
-    for leftover in data_dir.parent.glob(f".{data_dir.name}.initdb-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    _remove_leftovers(data_dir)
     try:
         if data_dir.exists() and any(data_dir.iterdir()):
             _check_version(data_dir)
@@ -43,7 +42,14 @@ def ensure_cluster(data_dir: Path, account: Account, *, durable: bool) -> bool:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+    # Again: the initdb of a start that was killed a moment ago may have been writing until now.
+    _remove_leftovers(data_dir)
     return True
+
+
+def _remove_leftovers(data_dir: Path) -> None:
+    for leftover in data_dir.parent.glob(f".{data_dir.name}.initdb-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _check_version(data_dir: Path) -> None:

@@ -37,12 +37,11 @@ class Sweeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            if await self.sweep() == _BATCH:
-                continue
             try:
                 await asyncio.wait_for(stop.wait(), self._interval)
             except TimeoutError:
-                continue
+                while await self.sweep() == _BATCH:
+                    pass
 
 
 def _event(reservation: Reservation) -> ReservationExpired:
