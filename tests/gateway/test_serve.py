@@ -12,6 +12,14 @@ from tricorn.gateway import Limits
 pytestmark = pytest.mark.usefixtures("toy")
 
 
+async def _send_for_ever(writer: asyncio.StreamWriter) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+
 def body_of(raw: bytes) -> Any:
     return json.loads(raw.partition(b"\r\n\r\n")[2])
 
@@ -43,6 +51,29 @@ async def test_a_chunked_body_beyond_the_limit_is_413(make_gateway: Any, serving
 
     assert raw.startswith(b"HTTP/1.1 413 ")
     assert backend.requests == []
+
+
+async def test_a_client_that_sends_all_before_it_reads_still_gets_the_refusal(make_gateway: Any, serving: Any) -> None:
+    size = 5_000_000
+    head = b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+    async with serving(make_gateway()) as at:
+        answers = [await at.raw(head, b"x" * size) for _ in range(5)]
+
+    assert [answer[:13] for answer in answers] == [b"HTTP/1.1 413 "] * 5
+
+
+async def test_a_client_that_never_stops_sending_is_left_in_the_end(
+    make_gateway: Any, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tricorn.gateway.protocol._LINGER_TIME", 0.2)
+    async with serving(make_gateway()) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        writer.write(b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n")
+        answer = await reader.read()
+        with pytest.raises(ConnectionError):
+            await _send_for_ever(writer)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_body_shorter_than_announced_is_given_up_in_time(make_gateway: Any, serving: Any, backend: Any) -> None:

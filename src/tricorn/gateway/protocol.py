@@ -1,7 +1,8 @@
 """HTTP/1.1 on a connection: uvicorn's httptools protocol with the limits it lacks.
 
 Added are bounds on the head of a request (bytes, fields, time), problem+json for what cannot be parsed, an end for
-clients that do not read their answers, and upgrades passed through to mounts in other processes.
+clients that do not read their answers, a farewell that clients still sending can read, and upgrades passed through to
+mounts in other processes.
 """
 
 import asyncio
@@ -18,10 +19,26 @@ from tricorn.gateway.problems import CONTENT_TYPE, Problem, problem
 from tricorn.gateway.upstream import Tunnel, Upstream
 
 _LONGEST_SILENCE_WHILE_WRITING = 30.0
+_LINGER_TIME = 5.0
+"""Seconds for which a client may go on sending what no one wants after it has got its last answer."""
 
 
 class _HeadError(Exception):
     """The head of a request goes beyond a limit; the parser stops at it."""
+
+
+class _LingeringTransport:
+    """What a request and its answer see of the connection: closing it is left to the protocol."""
+
+    __slots__ = ("_protocol", "is_closing", "write")
+
+    def __init__(self, protocol: "HttpProtocol") -> None:
+        self._protocol = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+
+    def close(self) -> None:
+        self._protocol.close_after_answer()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -40,6 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._fault: Problem | None = None
         self._unsent = 0
         self._unsent_since = 0.0
+        self._lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,6 +68,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            return
         self._head_bytes += len(data) if self._in_head or self._is_idle else 0
         super().data_received(data)
         if self.parser is None or self.transport.is_closing():
@@ -67,7 +87,7 @@ class HttpProtocol(HttpToolsProtocol):
     @property
     def is_busy(self) -> bool:
         """Whether a request is being read or answered."""
-        return self._in_head or not self._is_idle
+        return not self._lingers and (self._in_head or not self._is_idle)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -95,6 +115,34 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._disarm()
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
+
+    def on_response_complete(self) -> None:
+        if self._lingers:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+
+    def close_after_answer(self) -> None:
+        """Closes, at once or, when the client is still sending its request, once it has stopped.
+
+        A socket closed with input unread resets the connection, and the client loses the answer it has not read yet.
+        """
+        if self.cycle is not None and self.cycle.more_body:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        if self._lingers or self.transport.is_closing():
+            return
+        self._lingers = True
+        self._disarm()
+        self._unset_keepalive_if_required()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._head_timer = self.loop.call_later(_LINGER_TIME, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
         """Answers what could not be read as HTTP, and closes.
@@ -106,7 +154,7 @@ class HttpProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete and (cycle.response_started or not cycle.more_body):
             cycle.keep_alive = False
             if cycle.more_body:
-                self.transport.close()
+                self._linger()
             return
         with telemetry.span("unreadable request", kind="server") as span:
             trace_id = span.context.trace_id
@@ -118,7 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
         head.append(b"x-trace-id: %b\r\n" % trace_id.encode())
         head.append(b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n")
         self.transport.write(b"".join(head) + body)
-        self.transport.close()
+        self._linger()
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():
