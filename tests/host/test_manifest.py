@@ -71,3 +71,67 @@ def test_a_manifest_is_found_in_the_folder_or_one_below(tmp_path: Path) -> None:
 def test_where_there_is_none_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="--app"):
         find_manifest(tmp_path)
+
+
+NATIVE = """
+[natives.fast]
+language = "rust"
+root = "native"
+build = ["make"]
+binary = "fast"
+sources = ["native"]
+contracts = ["shop.goods.v1.GoodsService"]
+needs = [{tool = "make", how = "get it"}]
+
+[processes.fast]
+native = "fast"
+
+[shapes.grow]
+processes = ["all", "fast"]
+grows = true
+"""
+
+
+def test_a_native_part_is_known_by_the_contracts_it_answers(tmp_path: Path) -> None:
+    manifest = load_manifest(_write(tmp_path, GOOD + NATIVE))
+
+    native = manifest.native_of("shop.goods.v1.GoodsService")
+    assert native is manifest.natives["fast"]
+    assert native is not None
+    assert [need.tool for need in native.needs] == ["make"]
+    assert manifest.native_of("shop.goods.v1.OtherService") is None
+    assert manifest.shapes["grow"].grows
+    assert not manifest.shapes["python"].grows
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('language = "rust"', 'language = "python"'), "natives.fast: its language is 'python'"),
+        (("[natives.fast]", "[natives.Fast-1]"), "natives.Fast-1: a name is lower case"),
+        (("GoodsService", "BadsService"), "natives.fast: no context has the contract 'shop.goods.v1.BadsService'"),
+        (('build = ["make"]', "build = []"), "natives.fast.build"),
+        (('native = "fast"', 'native = "slow"'), "processes.fast: no native part is called 'slow'"),
+        (('native = "fast"', 'native = "fast"\ncontexts = ["goods"]'), "either contexts or one native part"),
+        (('native = "fast"', ""), "either contexts or one native part"),
+        (('native = "fast"', 'native = "fast"\ngateway = true'), "the gateway is in a process with contexts"),
+        (('["all", "fast"]', '["fast"]'), "shapes.grow: shop.goods.v1.GoodsService needs its Python too"),
+        (('["all", "fast"]', '["all"]'), "shapes.grow: it grows, but none of its processes is a native part"),
+        (('["all", "fast"]', '["all", "fast", "all"]'), "shapes.grow: 'all' is listed twice"),
+        (('["all", "fast"]', "[]"), "shapes.grow.processes"),
+    ],
+)
+def test_a_native_part_that_does_not_fit_is_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    path = _write(tmp_path, GOOD + NATIVE.replace(*change, 1))
+
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+
+    assert said in str(caught.value)
+
+
+def test_a_contract_has_one_native_part(tmp_path: Path) -> None:
+    again = NATIVE.split("[processes.fast]", maxsplit=1)[0].replace("natives.fast", "natives.again")
+
+    with pytest.raises(ManifestError, match=r"answered by natives\.fast already"):
+        load_manifest(_write(tmp_path, GOOD + NATIVE + again))

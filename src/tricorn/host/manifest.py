@@ -2,7 +2,6 @@
 
 import importlib
 import pkgutil
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tricorn.host.references import NAME, check_references
+
 if TYPE_CHECKING:
     from tricorn.contract.codegen import Source
 
 FILE_NAME = "tricorn.toml"
-_NAME = r"^[a-z][a-z0-9_]{0,30}$"
 
 
 class ManifestError(ValueError):
@@ -30,7 +30,7 @@ class _Part(BaseModel):
 class Application(_Part):
     """The name (also of its database roles), where its Python is, and its protos: ``proto`` holds the folder ``package``."""
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     title: str
     version: str = "0.1.0"
     python_path: list[str] = ["src"]
@@ -69,13 +69,52 @@ class Context(_Part):
     extensions: list[str] = []
 
 
+class Need(_Part):
+    """A program that a build cannot do without, and how to get it without being root."""
+
+    tool: str = Field(min_length=1)
+    how: str = Field(min_length=1)
+
+
+class Native(_Part):
+    """A part in another language than Python: one program, which answers some contracts and runs as one process.
+
+    ``root``, where ``build`` runs, and ``sources``, whose change makes a new build, are relative to ``tricorn.toml``;
+    ``binary`` is relative to the build's own folder, which the build finds in CARGO_TARGET_DIR and TRICORN_BUILD. ``shared`` are those of its
+    ``contracts`` whose rows, idempotency keys included, it keeps in the same tables as Python: their methods with effects may be split.
+    """
+
+    language: str = Field(pattern=NAME)
+    root: str = Field(min_length=1)
+    build: list[str] = Field(min_length=1)
+    binary: str = Field(min_length=1)
+    sources: list[str] = Field(min_length=1)
+    contracts: list[str] = Field(min_length=1)
+    shared: list[str] = []
+    needs: list[Need] = []
+
+
 class ProcessPart(_Part):
-    contexts: list[str]
+    """What a process holds: contexts in Python, or one native part."""
+
+    contexts: list[str] = []
     gateway: bool = False
+    native: str = ""
 
 
 class Shape(_Part):
-    processes: list[str]
+    """Processes in order of need. In one that ``grows`` Python answers first, and native parts join it while it serves."""
+
+    processes: list[str] = Field(min_length=1)
+    grows: bool = False
+
+
+class Verify(_Part):
+    """How a contract is verified, by its short or full name. ``generator`` (``module:function``) makes requests of the shape that the business
+    has: ``function(random, method)`` gives one for the method of that name, or None.
+    """
+
+    generator: str = ""
 
 
 class Demo(_Part):
@@ -89,33 +128,24 @@ class Demo(_Part):
     ready: str = "/health/ready"
 
 
-class _File(_Part):
+class Declared(_Part):
+    """The whole file."""
+
     application: Application
     auth: Auth | None = None
     roles: dict[str, str] = {}
     rates: dict[str, Rate] = {}
     contexts: dict[str, Context]
+    natives: dict[str, Native] = {}
     processes: dict[str, ProcessPart]
     shapes: dict[str, Shape]
     demo: Demo | None = None
+    verify: dict[str, Verify] = {}
     commands: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _refers_to_what_is_there(self) -> "_File":
-        for name in self.contexts:
-            if not re.match(_NAME, name):
-                message = f"contexts.{name}: a name is lower case letters, digits and underscores"
-                raise ValueError(message)
-        for name, process in self.processes.items():
-            unknown = [context for context in process.contexts if context not in self.contexts]
-            if unknown:
-                message = f"processes.{name}: no context is called {unknown[0]!r}"
-                raise ValueError(message)
-        for name, shape in self.shapes.items():
-            unknown = [process for process in shape.processes if process not in self.processes]
-            if unknown:
-                message = f"shapes.{name}: no process is called {unknown[0]!r}"
-                raise ValueError(message)
+    def _refers_to_what_is_there(self) -> "Declared":
+        check_references(self)
         return self
 
 
@@ -124,7 +154,7 @@ class Manifest:
     """A checked ``tricorn.toml`` and the folder it lies in."""
 
     root: Path
-    file: _File = field(repr=False)
+    file: Declared = field(repr=False)
 
     @property
     def application(self) -> Application:
@@ -151,6 +181,19 @@ class Manifest:
         return self.file.contexts
 
     @property
+    def natives(self) -> Mapping[str, Native]:
+        return self.file.natives
+
+    @property
+    def contracts(self) -> list[str]:
+        """Every contract of every context, in the order of the file."""
+        return [contract for context in self.contexts.values() for contract in context.contracts]
+
+    def native_of(self, contract: str) -> Native | None:
+        """The native part that answers a contract; None: Python alone does."""
+        return next((native for native in self.natives.values() if contract in native.contracts), None)
+
+    @property
     def processes(self) -> Mapping[str, ProcessPart]:
         return self.file.processes
 
@@ -161,6 +204,10 @@ class Manifest:
     @property
     def demo(self) -> Demo | None:
         return self.file.demo
+
+    @property
+    def verify(self) -> Mapping[str, Verify]:
+        return self.file.verify
 
     @property
     def commands(self) -> Mapping[str, str]:
@@ -236,7 +283,7 @@ def load_manifest(path: Path) -> Manifest:
         message = f"{file}: not TOML: {error}"
         raise ManifestError(message) from error
     try:
-        return Manifest(file.resolve().parent, _File.model_validate(said))
+        return Manifest(file.resolve().parent, Declared.model_validate(said))
     except ValidationError as error:
         found = [
             f"{'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
