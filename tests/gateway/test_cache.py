@@ -168,3 +168,30 @@ async def test_entries_end_and_are_bounded_by_number_and_size() -> None:
     assert cache.find(("large",), None) is None
     now[0] = 31.0
     assert cache.find((4,), None) is None
+
+
+async def test_an_answer_ends_with_the_bindings_that_made_it() -> None:
+    generation = [1]
+    cache = AnswerCache(lambda: 0.0, entries=10, size=10_000, longest_ttl=30.0, generation=lambda: generation[0])
+    go_on = asyncio.Event()
+
+    async def by_rust() -> Entry:
+        await go_on.wait()
+        return Entry(b"rust", "", None, 0.0)
+
+    async def by_python() -> Entry:
+        return Entry(b"python", "", None, 0.0)
+
+    early = asyncio.create_task(cache.fetch(("k",), 30.0, None, by_rust))
+    await asyncio.sleep(0)
+    generation[0] = 2
+    async with asyncio.timeout(5):
+        late = await cache.fetch(("k",), 30.0, None, by_python)
+    go_on.set()
+
+    assert ((await early).body, late.body) == (b"rust", b"python")
+    kept = cache.find(("k",), None)
+    assert kept is not None
+    assert kept.body == b"python"
+    generation[0] = 3
+    assert cache.find(("k",), None) is None

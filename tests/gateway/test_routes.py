@@ -55,11 +55,13 @@ async def test_a_path_that_nobody_has_is_404_and_a_verb_that_it_lacks_405(client
     missing = await client.get("/v1/nothing")
     wrong_verb = await client.put("/v1/books")
     wrong_verb_of_custom = await client.get("/v1/books/b1:lend")
+    no_custom = await client.post("/v1/books/b1:frob")
 
     assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
     assert (wrong_verb.status_code, wrong_verb.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
     assert wrong_verb.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert wrong_verb_of_custom.status_code == 405
+    assert (no_custom.status_code, no_custom.json()["code"]) == (404, "NOT_FOUND")
 
 
 async def test_an_internal_method_has_no_route(client: httpx.AsyncClient) -> None:

@@ -122,3 +122,25 @@ async def test_the_endpoint_can_be_a_private_unix_socket(tmp_path: Path) -> None
 
     assert answer.status_code == 200
     assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_calls_to_native_implementations_and_those_that_fell_back_are_shown() -> None:
+    answered, asked = CallStats(), CallStats()
+    asked.observe(f"{ORDERS}/GetOrder", "rust", 0.004, error=False)
+    asked.fell_back(f"{ORDERS}/GetOrder", "rust", "broke_off")
+    asked.fell_back(f"{ORDERS}/GetOrder", "rust", "broke_off")
+    server = MetricsServer(registry(answered, asked=asked))
+    address = await server.start("127.0.0.1:0")
+
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://{address}/metrics")).text
+    await server.stop()
+
+    labels = f'service="{ORDERS}",method="GetOrder",implementation="rust"'.split(",")
+    calls, fallbacks = (
+        next(line for line in text.splitlines() if line.startswith(name + "{"))
+        for name in ("tricorn_asked_calls_total", "tricorn_fallback_total")
+    )
+    assert all(label in calls and label in fallbacks for label in labels)
+    assert 'why="broke_off"' in fallbacks
+    assert (calls.split()[-1], fallbacks.split()[-1]) == ("1.0", "2.0")

@@ -13,6 +13,7 @@ from tricorn.v1 import events_tricorn as _events  # noqa: F401 - registers the c
 from tricorn.wire import Wire
 from tricorn.wire.call import Call
 from tricorn.wire.resilience import Backoff, Breaker, RetryBudget
+from tricorn.wire.route import Route
 
 SAFE = "tricorn.v1.StatsService/GetProcessStats"
 
@@ -27,8 +28,8 @@ class Flaky:
         self._failures = failures
         self._refusal = refusal
 
-    def channel(self, policy: MethodPolicy) -> "Flaky":
-        return self
+    def route(self, policy: MethodPolicy, request: object) -> Route:
+        return Route(self)
 
     async def unary(self, policy: MethodPolicy, request: Message | AsyncIterator[Message], call: Call) -> Message:
         self.calls += 1
@@ -150,8 +151,8 @@ class Silent:
     def __init__(self, *, ends: bool) -> None:
         self._ends = ends
 
-    def channel(self, policy: MethodPolicy) -> "Silent":
-        return self
+    def route(self, policy: MethodPolicy, request: object) -> Route:
+        return Route(self)
 
     async def unary(self, policy: MethodPolicy, request: Message | AsyncIterator[Message], call: Call) -> Message:
         raise UNAVAILABLE
@@ -171,7 +172,7 @@ async def test_a_probing_stream_that_brings_nothing_leaves_the_way_open_for_the_
     breaker = Breaker("silent", threshold=1, rest=0.0)
     breaker.failed(PlatformReason.UNAVAILABLE)
     wire = Wire(Silent(ends=ends))
-    wire._breakers[f"{policy.full_name} at silent"] = breaker
+    wire._breakers[policy.full_name, "silent"] = breaker
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.01):

@@ -10,7 +10,7 @@ from tricorn.events.sink import WireSink
 from tricorn.v1 import events_pb2
 from tricorn.v1.events_tricorn import EventSinkServiceClient
 from tricorn.wire import OneChannel, Wire, call_scope
-from tricorn.wire.client import Channel
+from tricorn.wire.route import Channel
 
 _PAUSE = 0.1
 

@@ -60,6 +60,7 @@ class Gateway:
             entries=config.limits.cache_entries,
             size=config.limits.cache_bytes,
             longest_ttl=max(ttls, default=0.0),
+            generation=config.generation,
         )
         self._addresses = ClientAddresses(list(config.trusted_proxies))
         self._parts = Parts(
@@ -148,7 +149,7 @@ class Gateway:
             found = problem(PlatformReason.PAYLOAD_TOO_LARGE, "the request's target is too long")
             found.status = 414
             raise ProblemError(found)
-        at = self._router.find(request.path)
+        at = self._router.find(request.path, request.method)
         if at is None:
             return None, [], None
         leaf, segments = at

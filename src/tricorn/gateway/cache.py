@@ -2,7 +2,8 @@
 
 Whoever changes something through this gateway reads it back at once: an answer counts for a caller only if the question
 to the backend began after the caller's last call with effects had ended. So one shared entry serves everyone else while
-it is still good.
+it is still good. An answer is good as long as the implementations that made it are bound: a move, or a way back, leaves
+what they said before behind.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ _FORGET_WRITES_ABOVE = 10_000
 
 @dataclass(slots=True)
 class Entry:
-    """An answer: its bytes, what they are, and when they were asked for (on the cache's clock, seconds)."""
+    """An answer: its bytes, what they are, when they were asked for (on the cache's clock, seconds), and under which bindings."""
 
     body: bytes
     content_type: str
@@ -24,6 +25,7 @@ class Entry:
     began: float
     expires: float = 0.0
     packed: bytes | None = None
+    generation: int = 0
 
     @property
     def size(self) -> int:
@@ -35,13 +37,31 @@ class Entry:
 class _Flight:
     task: asyncio.Task[Entry]
     began: float
+    generation: int
 
 
 class AnswerCache:
-    """A bounded cache that lets one question at a time go to the backend for each key."""
+    """A bounded cache that lets one question at a time go to the backend for each key.
 
-    def __init__(self, clock: Callable[[], float], *, entries: int, size: int, longest_ttl: float) -> None:
+    Args:
+        clock: Seconds.
+        entries: The most answers that it keeps.
+        size: The most bytes.
+        longest_ttl: Seconds that any answer may be kept.
+        generation: That of the bindings that hold now. An answer may rest on many contracts, so any change ends it.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        entries: int,
+        size: int,
+        longest_ttl: float,
+        generation: Callable[[], int] = int,
+    ) -> None:
         self._clock = clock
+        self._generation = generation
         self._most_entries = entries
         self._most_bytes = size
         self._longest_ttl = longest_ttl
@@ -69,6 +89,8 @@ class AnswerCache:
         entry = self._entries.get(key)
         if entry is None or entry.expires <= self._clock() or entry.began <= self._since(user_id):
             return None
+        if entry.generation != self._generation():
+            return None
         self._entries.move_to_end(key)
         return entry
 
@@ -79,26 +101,30 @@ class AnswerCache:
         keep.
         """
         flight = self._flights.get(key)
-        if flight is None or flight.began <= self._since(user_id):
+        generation = self._generation()
+        if flight is None or flight.began <= self._since(user_id) or flight.generation != generation:
             began = self._clock()
-            task = asyncio.create_task(self._ask(key, ttl, began, ask))
+            task = asyncio.create_task(self._ask(key, ttl, began, generation, ask))
             task.add_done_callback(_look_at)
-            flight = self._flights[key] = _Flight(task, began)
+            flight = self._flights[key] = _Flight(task, began, generation)
         return await asyncio.shield(flight.task)
 
     def _since(self, user_id: str | None) -> float:
         return float("-inf") if user_id is None else self._writes.get(user_id, float("-inf"))
 
-    async def _ask(self, key: tuple[Any, ...], ttl: float, began: float, ask: Callable[[], Awaitable[Entry]]) -> Entry:
+    async def _ask(
+        self, key: tuple[Any, ...], ttl: float, began: float, generation: int, ask: Callable[[], Awaitable[Entry]]
+    ) -> Entry:
         try:
             entry = await ask()
         finally:
             current = self._flights.get(key)
-            wanted = current is not None and current.began == began
+            wanted = current is not None and (current.began, current.generation) == (began, generation)
             if wanted:
                 del self._flights[key]
         entry.began = began
         entry.expires = began + ttl
+        entry.generation = generation
         if wanted:
             self._keep(key, entry)
         return entry

@@ -134,3 +134,5 @@ class GatewayConfig:
     observer: Observer | None = None
     ready: Callable[[], Awaitable[Mapping[str, bool]]] | None = None
     """What must work for the gateway to be of use, by name, and whether it does."""
+    generation: Callable[[], int] = int
+    """The generation of the bindings that hold now; answers that were cached under another are not given again."""

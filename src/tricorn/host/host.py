@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 from tricorn.clock import Clock
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.data import Connection, Database
-from tricorn.events import Begin, Subscription, begin_factory
+from tricorn.events import Announce, Begin, Subscription, announce_factory, begin_factory
 from tricorn.events.poke import Poke
 from tricorn.host.manifest import Auth
 from tricorn.v1 import stats_pb2
@@ -74,6 +74,11 @@ class Host:
     def begin(self, repository: Callable[[Connection], _R]) -> Begin[_R]:
         """How the context opens its units of work, with a repository on each."""
         return begin_factory(self.database, repository, self.poke)
+
+    @property
+    def announce(self) -> Announce:
+        """How the context makes a change of one row and publishes its event, where a unit of work would be one statement."""
+        return announce_factory(self.database, self.poke)
 
     def client(self, client: Callable[[Caller], _C]) -> _C:
         """A client of a contract, wherever it is implemented."""

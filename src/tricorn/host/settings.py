@@ -31,6 +31,13 @@ class Settings(BaseSettings):
     cpu_workers: int = Field(
         default=1, ge=0, le=64, description="Processes for work that would stall the event loop; 0: none."
     )
+    fallback_calls: int = Field(
+        default=32,
+        ge=0,
+        le=10_000,
+        description="How many calls at once the Python reference answers for native implementations that are gone. Those above it "
+        "are refused with 503 and Retry-After.",
+    )
     shutdown_seconds: float = Field(
         default=10.0, gt=0, description="How long calls in flight may take to end when a process stops."
     )
@@ -71,6 +78,8 @@ EARLY_VARIABLES = {
     "TRICORN_PYTHON": "The Python that `.venv` is made with. Default: the newest of 3.11 and later on the PATH.",
     "TRICORN_APP": "The application's folder, as `--app` names it. Default: where `tricorn.toml` is, here or a folder below.",
     "TRICORN_HOME": "Where state lies, as `--home` names it. Default: `.tricorn` beside the application's folder.",
+    "TRICORN_SHAPE": "The shape that `up` starts, as `--shape` names it. Default: `grow` where `tricorn.toml` has one, else its first.",
+    "TRICORN_BUILD_DIR": "Where native parts are built, a folder for each; homes may share it. Default: `build` in the home.",
     "TRICORN_DATABASE_SECRET": "With DATABASE_URL: what the passwords of the contexts' roles are derived from. Machines that share a "
     "database share it. Default: `database.secret` in the home, made on first use.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent (OTLP over HTTP). Default: nowhere. The other standard `OTEL_*` variables hold too.",

@@ -88,6 +88,7 @@ async def running(
     prepare: Callable[[Database], Any] | None = None,
     settings: Settings | None = None,
     listen: str | None = None,
+    home: Path | None = None,
     name: str = "test",
 ) -> AsyncIterator[TestApp]:
     """Hosts contexts here, on a copy of their migrated database; gone when the block ends.
@@ -101,12 +102,13 @@ async def running(
         clock: Given to the contexts instead of the machine's.
         settings: Of the process; by default without a pool of processes.
         listen: Where the contexts are served by gRPC as well.
+        home: The folder of the process's state; by default an empty one that goes with it.
         name: Of the process.
     """
     manifest = load_manifest(application)
     manifest.activate()
     clones = clones_for(server, manifest, contexts)
-    with tempfile.TemporaryDirectory(prefix="tricorn-") as home:
+    with tempfile.TemporaryDirectory(prefix="tricorn-") as empty:
         async with clones.clone() as database, Database(server.admin_url(database), size=3) as admin:
             if prepare is not None:
                 await prepare(admin)
@@ -115,7 +117,7 @@ async def running(
                 name,
                 contexts,
                 lambda context: Database(clones.url(database, context), size=_CONNECTIONS, name=f"{name}-{context}"),
-                Path(home),
+                home or Path(empty),
                 settings=settings or Settings(cpu_workers=0),
                 listen=listen,
                 extra=fakes,

@@ -64,6 +64,7 @@ class CallStats:
 
     def __init__(self) -> None:
         self._methods: dict[tuple[str, str], MethodTimes] = {}
+        self._fallbacks: dict[tuple[str, str, str], int] = {}
         self._lock = threading.Lock()
         self.started = time.time()
 
@@ -78,6 +79,17 @@ class CallStats:
             if error:
                 times.errors += 1
             times.buckets[_bucket(seconds)] += 1
+
+    def fell_back(self, method: str, implementation: str, why: str) -> None:
+        """Count one call of `method` that was bound to `implementation` and was answered by the reference, or refused above the cap."""
+        with self._lock:
+            key = (method, implementation, why)
+            self._fallbacks[key] = self._fallbacks.get(key, 0) + 1
+
+    def fallbacks(self) -> dict[tuple[str, str, str], int]:
+        """Calls that fell back, by method ("package.Service/Method"), the implementation that did not answer, and why."""
+        with self._lock:
+            return dict(self._fallbacks)
 
     def snapshot(self) -> list[CallFigures]:
         """One entry for each service and implementation that was called, in order of name."""

@@ -23,17 +23,25 @@ _REQUEST_LIMIT = 16 * 1024
 _REQUEST_SECONDS = 5
 
 
-class CallCollector(Collector):
-    """Shows a `CallStats` as `tricorn_calls_total`, `tricorn_call_errors_total` and `tricorn_call_seconds`."""
+_LABELS = ("service", "method", "implementation")
 
-    def __init__(self, stats: CallStats) -> None:
+
+class CallCollector(Collector):
+    """Shows a `CallStats` as `tricorn_calls_total`, `tricorn_call_errors_total` and `tricorn_call_seconds`.
+
+    With `asked`, the calls were made here and answered by native implementations in other processes: they are shown as
+    `tricorn_asked_calls_total` and so on, with `tricorn_fallback_total` for those that the reference answered instead.
+    """
+
+    def __init__(self, stats: CallStats, *, asked: bool = False) -> None:
         self._stats = stats
+        self._asked = asked
 
     def collect(self) -> Iterator[Metric]:
-        labels = ["service", "method", "implementation"]
-        calls = CounterMetricFamily("tricorn_calls", "Calls answered.", labels=labels)
-        errors = CounterMetricFamily("tricorn_call_errors", "Calls that ended with an error.", labels=labels)
-        seconds = HistogramMetricFamily("tricorn_call_seconds", "Time from request to answer.", labels=labels)
+        prefix, how = ("tricorn_asked", "asked of a native implementation") if self._asked else ("tricorn", "answered")
+        calls = CounterMetricFamily(f"{prefix}_calls", f"Calls {how}.", labels=_LABELS)
+        errors = CounterMetricFamily(f"{prefix}_call_errors", f"Calls {how} that ended with an error.", labels=_LABELS)
+        seconds = HistogramMetricFamily(f"{prefix}_call_seconds", "Time from request to answer.", labels=_LABELS)
         for times in self._stats.raw():
             values = [times.service, times.method, times.implementation]
             calls.add_metric(values, times.calls)
@@ -41,12 +49,31 @@ class CallCollector(Collector):
             bounds = [("+Inf" if bound == float("inf") else repr(bound), count) for bound, count in times.cumulative()]
             seconds.add_metric(values, bounds, times.seconds)
         yield from (calls, errors, seconds)
+        if self._asked:
+            yield self._fallbacks()
+
+    def _fallbacks(self) -> Metric:
+        told = (
+            "Calls bound to an implementation that the reference answered instead, or that were refused above the cap."
+        )
+        fallbacks = CounterMetricFamily("tricorn_fallback", told, labels=[*_LABELS, "why"])
+        for (name, implementation, why), count in self._stats.fallbacks().items():
+            service, _, method = name.partition("/")
+            fallbacks.add_metric([service, method, implementation, why], count)
+        return fallbacks
 
 
-def registry(stats: CallStats) -> CollectorRegistry:
-    """A registry with the calls, the process (CPU, memory, descriptors) and the interpreter's garbage collector."""
+def registry(stats: CallStats, *, asked: CallStats | None = None) -> CollectorRegistry:
+    """A registry with the calls, the process (CPU, memory, descriptors) and the interpreter's garbage collector.
+
+    Args:
+        stats: the calls that this process answered.
+        asked: the calls that it made to native implementations.
+    """
     made = CollectorRegistry()
     made.register(CallCollector(stats))
+    if asked is not None:
+        made.register(CallCollector(asked, asked=True))
     ProcessCollector(registry=made)
     PlatformCollector(registry=made)
     GCCollector(registry=made)

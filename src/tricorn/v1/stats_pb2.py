@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tricorn.v1 import options_pb2 as tricorn_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tricorn/v1/stats.proto\x12\ntricorn.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"\x18\n\x16GetProcessStatsRequest\"\x9d\x01\n\x0cProcessStats\x12\x0f\n\x07process\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x08services\x18\x04 \x03(\x0b\x32\x18.tricorn.v1.ServiceStats\x12\x13\n\x0b\x63pu_seconds\x18\x05 \x01(\x01\"\x8b\x01\n\x0cServiceStats\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x16\n\x0eimplementation\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x04 \x01(\x03\x12\x19\n\x11mean_milliseconds\x18\x05 \x01(\x01\x12\x18\n\x10p99_milliseconds\x18\x06 \x01(\x01\x32p\n\x0cStatsService\x12`\n\x0fGetProcessStats\x12\".tricorn.v1.GetProcessStatsRequest\x1a\x18.tricorn.v1.ProcessStats\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tricorn/v1/stats.proto\x12\ntricorn.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"\x18\n\x16GetProcessStatsRequest\"\x9d\x01\n\x0cProcessStats\x12\x0f\n\x07process\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x08services\x18\x04 \x03(\x0b\x32\x18.tricorn.v1.ServiceStats\x12\x13\n\x0b\x63pu_seconds\x18\x05 \x01(\x01\"\x9e\x01\n\x0cServiceStats\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x16\n\x0eimplementation\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x04 \x01(\x03\x12\x19\n\x11mean_milliseconds\x18\x05 \x01(\x01\x12\x18\n\x10p99_milliseconds\x18\x06 \x01(\x01\x12\x11\n\tfallbacks\x18\x07 \x01(\x03\x32p\n\x0cStatsService\x12`\n\x0fGetProcessStats\x12\".tricorn.v1.GetProcessStatsRequest\x1a\x18.tricorn.v1.ProcessStats\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROCESSSTATS']._serialized_start=124
   _globals['_PROCESSSTATS']._serialized_end=281
   _globals['_SERVICESTATS']._serialized_start=284
-  _globals['_SERVICESTATS']._serialized_end=423
-  _globals['_STATSSERVICE']._serialized_start=425
-  _globals['_STATSSERVICE']._serialized_end=537
+  _globals['_SERVICESTATS']._serialized_end=442
+  _globals['_STATSSERVICE']._serialized_start=444
+  _globals['_STATSSERVICE']._serialized_end=556
 # @@protoc_insertion_point(module_scope)

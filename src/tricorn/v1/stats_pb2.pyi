@@ -70,6 +70,8 @@ Global___ProcessStats: _TypeAlias = ProcessStats  # noqa: Y015
 
 @_typing.final
 class ServiceStats(_message.Message):
+    """The calls that the process answered itself; of native implementations those that it asked of them, the way included."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICE_FIELD_NUMBER: _builtins.int
@@ -78,6 +80,7 @@ class ServiceStats(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     MEAN_MILLISECONDS_FIELD_NUMBER: _builtins.int
     P99_MILLISECONDS_FIELD_NUMBER: _builtins.int
+    FALLBACKS_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """The contract's full name."""
     implementation: _builtins.str
@@ -86,6 +89,8 @@ class ServiceStats(_message.Message):
     errors: _builtins.int
     mean_milliseconds: _builtins.float
     p99_milliseconds: _builtins.float
+    fallbacks: _builtins.int
+    """Of the calls that were bound to this implementation: those that the Python reference answered instead, since it was gone or late."""
     def __init__(
         self,
         *,
@@ -95,10 +100,11 @@ class ServiceStats(_message.Message):
         errors: _builtins.int = ...,
         mean_milliseconds: _builtins.float = ...,
         p99_milliseconds: _builtins.float = ...,
+        fallbacks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "errors", b"errors", "implementation", b"implementation", "mean_milliseconds", b"mean_milliseconds", "p99_milliseconds", b"p99_milliseconds", "service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "errors", b"errors", "fallbacks", b"fallbacks", "implementation", b"implementation", "mean_milliseconds", b"mean_milliseconds", "p99_milliseconds", b"p99_milliseconds", "service", b"service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

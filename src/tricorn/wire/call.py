@@ -14,6 +14,9 @@ from tricorn.contract.refusal import PlatformReason, Refusal
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
+REFUSED_EFFECT = "shadow-refused"
+"""In the metadata of the refusal that a shadowed call gets where it would have an effect: the method that it may not call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -29,6 +32,7 @@ class Call:
     """What a server's method gets besides its request.
 
     ``deadline`` is on the monotonic clock, in seconds; ``causation`` is the id of the event or the key of the call that led to this one.
+    A call with ``shadow`` is made to compare answers: nothing that it leads to may have an effect.
     """
 
     method: str
@@ -36,6 +40,7 @@ class Call:
     deadline: float
     causation: str = ""
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    shadow: bool = False
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
@@ -79,11 +84,18 @@ def call_scope(
     timeout: float = 30.0,
     causation: str = "",
     metadata: Mapping[str, str] = NO_METADATA,
+    shadow: bool = False,
 ) -> Iterator[Call]:
     """For work that no call started (a saga, a job) and for what comes in from outside: calls made inside inherit this."""
-    call = Call("", identity, time.monotonic() + timeout, causation, metadata)
+    call = Call("", identity, time.monotonic() + timeout, causation, metadata, shadow)
     token = current.set(call)
     try:
         yield call
     finally:
         current.reset(token)
+
+
+def refuse_effects(method: str) -> Refusal:
+    """The answer to a shadowed call of a method that may have effects."""
+    detail = f"{method} may have effects, which nothing that a shadowed call leads to may have"
+    return Refusal(PlatformReason.PERMISSION_DENIED, detail, metadata={REFUSED_EFFECT: method}, sent=False)

@@ -1,71 +1,163 @@
-"""Where each contract is answered: in this process, or at addresses of others."""
+"""Where each contract is answered, and by which implementation: in this process, or at addresses of others."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from google.protobuf.message import Message
+
+from tricorn import telemetry
 from tricorn.contract import MethodPolicy, PlatformReason, Refusal
-from tricorn.wire.client import Channel
+from tricorn.wire.bindings import ALL, REFERENCE, Binding, Bindings
 from tricorn.wire.local import LocalChannel
+from tricorn.wire.native import NativeChannel
 from tricorn.wire.remote import RemoteChannel
+from tricorn.wire.route import Channel, Route
 from tricorn.wire.service import Service
+from tricorn.wire.split import Chooser, chooser
+from tricorn.wire.watched import WatchedFile
 
+ENDPOINTS_FILE = "endpoints.json"
 SCHEMA_VERSION = 1
 
+Addresses = Mapping[str, Mapping[str, Sequence[str]]]
+"""Addresses (``unix:PATH`` or ``HOST:PORT``) by contract and implementation."""
 
-def read_endpoints(path: Path) -> Mapping[str, Sequence[str]]:
-    """Reads an endpoints file: ``{"version": 1, "endpoints": {"package.Service": ["unix:/run/x.sock", ...]}}``.
+
+def read_endpoints(path: Path) -> Addresses:
+    """Reads an endpoints file.
 
     Raises:
         ValueError: The file is not of that form.
     """
     try:
-        said = json.loads(path.read_text())
-        version, endpoints = said["version"], said["endpoints"]
-        well_formed = all(
-            isinstance(name, str)
-            and isinstance(addresses, list)
-            and addresses
-            and all(isinstance(a, str) for a in addresses)
-            for name, addresses in endpoints.items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return parse_endpoints(path.read_bytes())
+    except (OSError, ValueError) as error:
         message = f"{path}: not an endpoints file: {error}"
         raise ValueError(message) from error
-    if version != SCHEMA_VERSION or not well_formed:
-        message = f"{path}: version {SCHEMA_VERSION} with a list of addresses for each service is expected"
+
+
+def parse_endpoints(text: str | bytes) -> Addresses:
+    """Reads ``{"version": 1, "endpoints": {"package.Service": {"python": ["unix:/run/x.sock", ...]}}}``; a list in place of the object means
+    Python.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    try:
+        said = json.loads(text)
+        version, endpoints = said["version"], said["endpoints"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"no JSON object with a version and endpoints ({error})"
+        raise ValueError(message) from error
+    if version != SCHEMA_VERSION:
+        message = f"version {SCHEMA_VERSION} is expected, not {version!r}"
         raise ValueError(message)
-    return endpoints  # type: ignore[no-any-return]
+    return {contract: _addresses(contract, each) for contract, each in endpoints}
+
+
+def dump_endpoints(endpoints: Addresses) -> str:
+    """The text of an endpoints file; `parse_endpoints` reads the same from it."""
+    listed = {contract: {name: list(at) for name, at in each.items()} for contract, each in endpoints.items()}
+    return json.dumps({"version": SCHEMA_VERSION, "endpoints": listed}, indent=1) + "\n"
+
+
+def _addresses(contract: str, said: Any) -> Mapping[str, Sequence[str]]:
+    by_implementation = {REFERENCE: said} if isinstance(said, list) else said
+    well_formed = isinstance(by_implementation, dict) and all(
+        isinstance(at, list) and at and all(isinstance(address, str) and address for address in at)
+        for at in by_implementation.values()
+    )
+    if not well_formed:
+        message = f"{contract}: a list of addresses for each implementation is expected"
+        raise ValueError(message)
+    return {name: tuple(at) for name, at in by_implementation.items()}
+
+
+class EndpointsFile(WatchedFile[Addresses]):
+    """The endpoints as the supervisor last wrote them; none as long as there never was a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, parse_endpoints, {})
 
 
 class OneChannel:
     """Every call goes to one process: for contracts that every process answers for itself."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self._route = Route(channel)
 
-    def channel(self, policy: MethodPolicy) -> Channel:
-        return self._channel
+    def route(self, policy: MethodPolicy, request: Message | AsyncIterator[Message]) -> Route:
+        return self._route
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the calls of a method go: all the one way, or in turns over the addresses of the implementation that is chosen."""
+
+    only: Route | None
+    native: Iterator[Route] | None = None
+    reference: Iterator[Route] | None = None
+    chosen: Chooser | None = None
 
 
 class Endpoints:
-    """Answers with this process where it hosts the contract, else with the addresses in turn."""
+    """Answers with this process where it hosts the contract, else with the addresses in turn, as far as a binding names no other implementation.
 
-    def __init__(self, local: Service, endpoints: Mapping[str, Sequence[str]] | None = None) -> None:
+    Args:
+        local: What this process hosts: Python, the reference.
+        endpoints: Addresses by contract, and by implementation; a list means Python.
+        bindings: Which implementation gets what share of the calls.
+        stats: Counts the calls that native implementations answer.
+    """
+
+    def __init__(
+        self,
+        local: Service,
+        endpoints: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]] | None = None,
+        *,
+        bindings: Bindings | None = None,
+        stats: telemetry.CallStats | None = None,
+    ) -> None:
         self._service = local
-        self._local = LocalChannel(local)
+        self._local = Route(LocalChannel(local))
         self._remote: dict[str, RemoteChannel] = {}
-        self._endpoints = dict(endpoints or {})
-        self._turn = 0
+        self._stats = stats or telemetry.CallStats()
+        self._plans: dict[str, _Plan] = {}
+        self._bindings = bindings or Bindings()
+        self._fixed = {
+            contract: {name: tuple(at) for name, at in each.items()}
+            if isinstance(each, Mapping)
+            else {REFERENCE: tuple(each)}
+            for contract, each in (endpoints or {}).items()
+        }
+        self._endpoints: Addresses = self._fixed
 
-    def channel(self, policy: MethodPolicy) -> Channel:
-        if self._service.hosts(policy.full_name):
-            return self._local
-        addresses = self._endpoints.get(policy.service)
-        if not addresses:
-            raise Refusal(PlatformReason.UNAVAILABLE, f"nothing answers {policy.service} here")
-        self._turn += 1
-        return self.at(addresses[self._turn % len(addresses)])
+    def update(self, *, endpoints: Addresses | None = None, bindings: Bindings | None = None) -> None:
+        """From the next call on, other bindings hold, or other addresses beside those given at first. Calls in flight end where they began."""
+        if endpoints is not None:
+            self._endpoints = {
+                contract: {**self._fixed.get(contract, {}), **endpoints.get(contract, {})}
+                for contract in {*self._fixed, *endpoints}
+            }
+        if bindings is not None:
+            self._bindings = bindings
+        self._plans = {}
+
+    def route(self, policy: MethodPolicy, request: Message | AsyncIterator[Message]) -> Route:
+        plan = self._plans.get(policy.full_name)
+        if plan is None:
+            plan = self._plans[policy.full_name] = self._plan(policy)
+        if plan.only is not None:
+            return plan.only
+        turns = plan.native if plan.chosen is not None and plan.chosen(request) else plan.reference
+        if turns is None:
+            raise Refusal(PlatformReason.UNAVAILABLE, f"nothing answers {policy.service} here", sent=False)
+        return next(turns)
 
     def at(self, address: str) -> RemoteChannel:
         """The channel to an address; made once."""
@@ -74,11 +166,69 @@ class Endpoints:
             channel = self._remote[address] = RemoteChannel(address)
         return channel
 
+    def to(self, policy: MethodPolicy, implementation: str) -> Channel:
+        """The way to one implementation of a method, whatever is bound.
+
+        Raises:
+            Refusal: UNAVAILABLE, when it has no address here.
+        """
+        if implementation == REFERENCE and self._service.hosts(policy.full_name):
+            return self._local.channel
+        addresses = self._endpoints.get(policy.service, {}).get(implementation)
+        if not addresses:
+            raise Refusal(PlatformReason.UNAVAILABLE, f"no {implementation} answers {policy.service} here", sent=False)
+        return self.at(random.choice(addresses))  # noqa: S311 - a lot, not a secret
+
+    @property
+    def bindings(self) -> Bindings:
+        """What is bound now."""
+        return self._bindings
+
     @property
     def addresses(self) -> list[str]:
-        """Every address that is known, once."""
-        return sorted({address for addresses in self._endpoints.values() for address in addresses})
+        """Every address of a Python process that is known, once."""
+        return sorted({address for each in self._endpoints.values() for address in each.get(REFERENCE, ())})
+
+    @property
+    def placeless(self) -> list[str]:
+        """What is bound to an implementation that has no address, so that Python answers: ``TARGET to IMPLEMENTATION``."""
+        return sorted(
+            f"{binding.target} to {binding.native}"
+            for binding in self._bindings.by_target.values()
+            if binding.native and binding.native not in self._endpoints.get(binding.target.partition("/")[0], {})
+        )
 
     async def close(self) -> None:
         for channel in self._remote.values():
             await channel.close()
+
+    def _plan(self, policy: MethodPolicy) -> _Plan:
+        known = self._endpoints.get(policy.service, {})
+        elsewhere = [Route(self.at(address)) for address in known.get(REFERENCE, ())]
+        references = [self._local] if self._service.hosts(policy.full_name) else elsewhere
+        binding = self._bindings.of(policy)
+        natives = self._natives(binding, known, references)
+        if natives and binding.share < ALL:
+            return _Plan(None, _in_turn(natives), _in_turn(references), chooser(policy, binding))
+        everything = natives or references
+        return _Plan(everything[0]) if len(everything) == 1 else _Plan(None, None, _in_turn(everything))
+
+    def _natives(
+        self, binding: Binding, known: Mapping[str, Sequence[str]], references: Sequence[Route]
+    ) -> Sequence[Route]:
+        name = binding.native
+        if name is None:
+            return ()
+        return [
+            Route(
+                NativeChannel(self.at(address), name, self._stats),
+                name,
+                references[number % len(references)] if references else None,
+                binding.shared,
+            )
+            for number, address in enumerate(known.get(name, ()))
+        ]
+
+
+def _in_turn(routes: Sequence[Route]) -> Iterator[Route] | None:
+    return itertools.cycle(routes) if routes else None

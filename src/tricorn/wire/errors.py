@@ -30,6 +30,10 @@ _UNTOLD = {
 }
 
 
+class TransportRefusal(Refusal):
+    """Nobody answered in the words of a contract: this is what the transport met."""
+
+
 def to_status(refusal: Refusal) -> tuple[grpc.StatusCode, bytes]:
     """The code of a refusal and its google.rpc.Status, serialised."""
     code = grpc.StatusCode[reason_entry(refusal.reason).grpc]
@@ -65,8 +69,9 @@ def from_error(error: grpc.aio.AioRpcError) -> Refusal:
     # It may name addresses and paths, which are nobody's business outside.
     _log.warning("a call met the transport", code=error.code().name, said=said)
     # grpc says so when no connection could be made: the call never left this process.
-    sent = not (reason is PlatformReason.UNAVAILABLE and "failed to connect" in said.lower())
-    return Refusal(reason, _UNTOLD_DETAIL, sent=sent)
+    unreached = reason is PlatformReason.UNAVAILABLE and "failed to connect" in said.lower()
+    sent = not unreached and reason is not PlatformReason.UNIMPLEMENTED
+    return TransportRefusal(reason, _UNTOLD_DETAIL, sent=sent)
 
 
 def _from_status(status: status_pb2.Status) -> Refusal | None:
@@ -86,7 +91,9 @@ def _from_status(status: status_pb2.Status) -> Refusal | None:
             retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     if not reason:
         return None
-    return Refusal(reason, status.message, metadata=metadata, violations=violations, retry_after=retry_after)
+    # What is not implemented was not done.
+    sent = reason != PlatformReason.UNIMPLEMENTED
+    return Refusal(reason, status.message, metadata=metadata, violations=violations, retry_after=retry_after, sent=sent)
 
 
 def _packed(

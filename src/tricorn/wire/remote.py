@@ -18,6 +18,9 @@ _OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # A refusal names every broken rule in its trailing metadata; the default of 8 KiB holds about forty.
+    ("grpc.max_metadata_size", MAX_MESSAGE_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # Retries are the wire's own: it knows which calls may be repeated.
@@ -84,6 +87,8 @@ def _metadata(call: Call) -> list[tuple[str, str]]:
         ]
     if call.causation:
         sent.append(("tricorn-causation", call.causation))
+    if call.shadow:
+        sent.append(("tricorn-shadow", "1"))
     traceparent = telemetry.traceparent()
     if traceparent:
         sent.append(("traceparent", traceparent))

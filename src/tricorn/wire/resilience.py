@@ -9,6 +9,9 @@ from tricorn.contract import PlatformReason, Refusal
 RETRYABLE = frozenset({PlatformReason.UNAVAILABLE.value, PlatformReason.ABORTED.value})
 """Reasons after which the same call may succeed a moment later."""
 
+FAILURES = 20
+"""Failures in a row after which a target is given a rest."""
+
 
 @dataclass(slots=True)
 class RetryBudget:
@@ -45,6 +48,10 @@ class Backoff:
         return random.uniform(0, min(self.most, self.base * 2**attempt))  # noqa: S311 - jitter, not a secret
 
 
+class BreakerOpenError(Refusal):
+    """UNAVAILABLE, because a target failed too often; the call was not sent."""
+
+
 class Breaker:
     """Opens after ``threshold`` failures in a row, lets one call through after ``rest`` seconds, closes when that one succeeds.
 
@@ -57,7 +64,7 @@ class Breaker:
 
     __slots__ = ("_failures", "_opened_at", "_probing", "_rest", "_threshold", "target")
 
-    def __init__(self, target: str, *, threshold: int = 20, rest: float = 1.0) -> None:
+    def __init__(self, target: str, *, threshold: int = FAILURES, rest: float = 1.0) -> None:
         self.target = target
         self._threshold = threshold
         self._rest = rest
@@ -69,20 +76,26 @@ class Breaker:
     def is_open(self) -> bool:
         return self._opened_at is not None
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether the one call is on its way that is to show whether the target works again."""
+        return self._probing
+
     def before(self) -> None:
         """Asks whether a call may be made.
 
         Raises:
-            Refusal: UNAVAILABLE, while the breaker is open; the call was not sent.
+            BreakerOpenError: The breaker is open.
         """
         if self._opened_at is None:
             return
         waited = time.monotonic() - self._opened_at
         if self._probing or waited < self._rest:
-            raise Refusal(
+            raise BreakerOpenError(
                 PlatformReason.UNAVAILABLE,
                 f"{self.target.partition(' at ')[0]} failed too often and is given a rest",
                 retry_after=max(self._rest - waited, 0.1),
+                sent=False,
             )
         self._probing = True
 

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, PlatformReason, Refusal, reasons, service_policies, validate
-from tricorn.wire.call import Call, current
+from tricorn.wire.call import Call, current, refuse_effects
 
 _log = telemetry.get_logger("tricorn.wire")
 
@@ -50,6 +50,8 @@ class Service:
             Refusal: Whatever went wrong, in the words of the vocabulary.
         """
         policy, handler = self._find(full_name)
+        if call.shadow and not policy.safe:
+            raise refuse_effects(policy.name)
         started = time.perf_counter()
         failed = False
         token = current.set(call)
@@ -73,6 +75,8 @@ class Service:
     ) -> AsyncIterator[Message]:
         """Answers a call with a stream; its total limit is the contract's."""
         policy, handler = self._find(full_name)
+        if call.shadow and not policy.safe:
+            raise refuse_effects(policy.name)
         started = time.perf_counter()
         failed = False
         try:

@@ -159,6 +159,7 @@ def _services(gathered: Gathered, now: float) -> Iterator[pb.ServiceFigures]:
                 errors=service.errors,
                 mean_milliseconds=service.mean_milliseconds,
                 p99_milliseconds=service.p99_milliseconds,
+                fallbacks=service.fallbacks,
             )
 
 

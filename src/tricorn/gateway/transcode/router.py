@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from tricorn.gateway.transcode.template import ONE, REST, Template
 
 R = TypeVar("R")
+_ANSWERED_BY_OTHERS = frozenset({"HEAD", "OPTIONS"})
 
 
 class RouteConflictError(ValueError):
@@ -60,9 +61,9 @@ class Router(Generic[R]):
         if ONE not in template.segments and REST not in template.segments:
             self._fixed[path] = leaf
 
-    def find(self, path: str) -> tuple[Leaf[R], list[str]] | None:
+    def find(self, path: str, method: str) -> tuple[Leaf[R], list[str]] | None:
         """What is at a path as it was sent (still percent-encoded), and its segments without the verb; None: nothing is
-        there.
+        there. A value may hold a colon: it is taken for a custom verb that nobody has when the method does not fit.
         """
         fixed = self._fixed.get(path)
         if fixed is not None:
@@ -75,7 +76,9 @@ class Router(Generic[R]):
             if leaf is not None:
                 return leaf, bare
         leaf = _walk(self._trees[""], segments, 0)
-        return None if leaf is None else (leaf, segments)
+        if leaf is None or (colon and method not in leaf.routes and method not in _ANSWERED_BY_OTHERS):
+            return None
+        return leaf, segments
 
 
 def _walk(node: _Node[R], segments: list[str], at: int) -> Leaf[R] | None:

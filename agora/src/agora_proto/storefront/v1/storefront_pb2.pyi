@@ -423,6 +423,7 @@ class ServiceFigures(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     MEAN_MILLISECONDS_FIELD_NUMBER: _builtins.int
     P99_MILLISECONDS_FIELD_NUMBER: _builtins.int
+    FALLBACKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     implementation: _builtins.str
     process: _builtins.str
@@ -431,6 +432,8 @@ class ServiceFigures(_message.Message):
     errors: _builtins.int
     mean_milliseconds: _builtins.float
     p99_milliseconds: _builtins.float
+    fallbacks: _builtins.int
+    """Calls that were bound to this implementation and were answered by the Python reference instead."""
     def __init__(
         self,
         *,
@@ -442,10 +445,11 @@ class ServiceFigures(_message.Message):
         errors: _builtins.int = ...,
         mean_milliseconds: _builtins.float = ...,
         p99_milliseconds: _builtins.float = ...,
+        fallbacks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "errors", b"errors", "implementation", b"implementation", "mean_milliseconds", b"mean_milliseconds", "name", b"name", "p99_milliseconds", b"p99_milliseconds", "process", b"process", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "errors", b"errors", "fallbacks", b"fallbacks", "implementation", b"implementation", "mean_milliseconds", b"mean_milliseconds", "name", b"name", "p99_milliseconds", b"p99_milliseconds", "process", b"process", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
