@@ -1,12 +1,14 @@
 """Case files: what they may say, and what is said when they are wrong."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tricorn.conformance import CaseError, load_cases, load_gaps
+from tricorn.conformance import AtAddress, CaseError, load_cases, load_gaps
+from tricorn.conformance.targets import process_for
 from tricorn.host import load_manifest
 
 AGORA = Path(__file__).resolve().parents[2] / "agora"
@@ -41,6 +43,9 @@ def test_a_case_is_read_with_its_messages(tmp_path: Path) -> None:
         ({"request": {"nosuch": 1}}, "nosuch"),
         ({"why": ""}, "why"),
         ({"surprise": 1}, "surprise"),
+        ({"files": {"inventory/../x": {"text": ""}}}, "files"),
+        ({"files": {"inventory/x": {"hex": "0g"}}}, "hex"),
+        ({"files": {"inventory/x": {"hex": "00", "text": ""}}}, "either text or hex"),
     ],
 )
 def test_a_wrong_case_says_where(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -49,6 +54,23 @@ def test_a_wrong_case_says_where(tmp_path: Path, change: dict[str, Any], said: s
 
     assert said in str(caught.value)
     assert "x" in str(caught.value)
+
+
+def test_files_are_what_is_said_of_them(tmp_path: Path) -> None:
+    files = {"inventory/a/b": {"text": "é"}, "inventory/c": {"hex": "00ff"}}
+
+    (case,) = load_cases(MANIFEST, _folder(tmp_path, {**CASE, "files": files}))
+
+    assert case.files == {"inventory/a/b": b"\xc3\xa9", "inventory/c": b"\x00\xff"}
+    assert (case.stateless, case.reads) == (False, False)
+
+
+def test_what_misses_others_is_no_case_for_a_process_that_has_them(tmp_path: Path) -> None:
+    (case,) = load_cases(MANIFEST, _folder(tmp_path, CASE))
+
+    assert process_for(MANIFEST, case) == "shop"
+    assert process_for(MANIFEST, dataclasses.replace(case, alone=True)) is None
+    assert not AtAddress.implements(dataclasses.replace(case, alone=True))
 
 
 def test_a_contract_that_is_nobodys_is_refused(tmp_path: Path) -> None:

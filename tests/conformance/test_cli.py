@@ -29,3 +29,19 @@ def test_a_name_that_nothing_has_is_an_error() -> None:
 
     assert result.returncode == 2
     assert "no context or contract 'nosuch'" in result.stdout + result.stderr
+
+
+def test_an_implementation_that_is_not_there_is_an_error() -> None:
+    result = conformance("--against", "cobol")
+
+    assert result.returncode == 2
+    assert (
+        "no implementation 'cobol'; choose one of python, python-grpc, process, rust" in result.stderr + result.stdout
+    )
+
+
+def test_a_native_part_that_is_not_built_is_an_error(tmp_path: Path) -> None:
+    result = conformance("signing", "--against", "rust", "--home", str(tmp_path))
+
+    assert result.returncode == 2
+    assert "engine is not built" in result.stderr + result.stdout

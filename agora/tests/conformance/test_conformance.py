@@ -1,12 +1,13 @@
-"""Every case of every contract, in this process and behind a socket; and that the cases leave nothing out."""
+"""Every case of every contract, in this process, behind a socket and as a process; and that they leave nothing out."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from agora_proto.reasons import Reason
-from tricorn.conformance import Case, Gap, InProcess, OverSocket, load_cases, load_gaps, play, unreached
+from tricorn.conformance import AsProcess, Case, Gap, InProcess, OverSocket, load_cases, load_gaps, play, unreached
 from tricorn.contract import PlatformReason, service_policies
 from tricorn.contract.policy import Level
 from tricorn.data import EmbeddedPostgres
@@ -30,9 +31,17 @@ def _ids(cases: list[Case]) -> Iterator[str]:
     return (case.id for case in cases)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def python(postgres: EmbeddedPostgres) -> AsyncIterator[InProcess]:
+    """The Python implementation; what only reads is asked of contexts that run already."""
+    async with InProcess(postgres, APPLICATION) as target:
+        yield target
+
+
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("case", CASES, ids=_ids(CASES))
-async def test_the_python_implementation_behaves_as_its_contract_says(case: Case, postgres: EmbeddedPostgres) -> None:
-    outcome = await play(case, InProcess(postgres, APPLICATION), GAPS)
+async def test_the_python_implementation_behaves_as_its_contract_says(case: Case, python: InProcess) -> None:
+    outcome = await play(case, python, GAPS)
 
     assert outcome.passed, outcome.findings or "a known gap has closed: strike it out of known_gaps.toml"
 
@@ -43,6 +52,34 @@ async def test_it_behaves_so_behind_a_socket_as_well(case: Case, postgres: Embed
     outcome = await play(case, OverSocket(postgres, APPLICATION), GAPS)
 
     assert outcome.passed, outcome.findings
+
+
+READING = [case for case in CASES if case.reads and not case.alone]
+CHANGED_BY_CONTEXT = [
+    next(case for case in CASES if owner in case.contexts and case.policy.service in context.contracts and case.state)
+    for owner, context in MANIFEST.contexts.items()
+]
+
+
+@pytest.mark.slow
+async def test_it_behaves_so_as_a_process_of_its_own(postgres: EmbeddedPostgres) -> None:
+    async with AsProcess(postgres, MANIFEST) as target:
+        played = [case for case in (*READING, *CHANGED_BY_CONTEXT) if target.implements(case)]
+        outcomes = [await play(case, target, GAPS) for case in played]
+
+    assert len(outcomes) > len(READING)
+    assert {outcome.case.id: outcome.findings for outcome in outcomes if not outcome.passed} == {}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("context", MANIFEST.contexts)
+async def test_it_behaves_so_as_a_process_for_each_case(context: str, postgres: EmbeddedPostgres) -> None:
+    contracts = MANIFEST.contexts[context].contracts
+    async with AsProcess(postgres, MANIFEST) as target:
+        played = [case for case in CASES if case.policy.service in contracts and target.implements(case)]
+        outcomes = [await play(case, target, GAPS) for case in played]
+
+    assert {outcome.case.id: outcome.findings for outcome in outcomes if not outcome.passed} == {}
 
 
 def test_every_method_has_a_case() -> None:

@@ -2,9 +2,13 @@
 
 from tricorn.conformance.cases import Case, CaseError, load_cases
 from tricorn.conformance.gaps import Gap, load_gaps
-from tricorn.conformance.runner import AtAddress, InProcess, Outcome, OverSocket, play, unreached
+from tricorn.conformance.runner import Outcome, play, unreached
+from tricorn.conformance.started import StartError, started_native
+from tricorn.conformance.targets import AsNative, AsProcess, AtAddress, InProcess, OverSocket, Target
 
 __all__ = [
+    "AsNative",
+    "AsProcess",
     "AtAddress",
     "Case",
     "CaseError",
@@ -12,8 +16,11 @@ __all__ = [
     "InProcess",
     "Outcome",
     "OverSocket",
+    "StartError",
+    "Target",
     "load_cases",
     "load_gaps",
     "play",
+    "started_native",
     "unreached",
 ]

@@ -2,17 +2,19 @@
 
 A file is JSON: ``{"contract": "package.Service", "contexts": [...], "cases": [...]}``. A case has a ``name`` (a
 sentence), the ``method``, ``why`` (what it shows and how the expected value was found), ``state`` (rows by
-``schema.table``; a value ``{"sql": "..."}`` is computed by the database), ``caller`` (``user_id``, ``roles``),
-``request``, and either ``response`` or ``error`` (``reason`` and, for broken rules, ``violations``: their fields).
-``ignore`` names fields of the answer that the case cannot know: a new id, a clock's reading. ``contexts`` names those
-that must run besides the contract's own and those whose state is given.
+``schema.table``, all that there are in it; a value ``{"sql": "..."}`` is computed by the database), ``files`` (what lies
+in the folders of contexts, by ``context/path``: ``{"text": "..."}`` or ``{"hex": "..."}``), ``caller`` (``user_id``,
+``roles``), ``request``, and either ``response`` or ``error`` (``reason`` and, for broken rules, ``violations``: their fields).
+``ignore`` names fields of the answer that the case cannot know: a new id, a clock's reading; ``exact`` those that it
+knows, though the contract says that they are not compared. ``contexts`` names those that must run besides the
+contract's own and those whose state is given; with ``"alone": true`` no others may, since what is missed is the point.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -21,6 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tricorn.contract import MethodPolicy, service_policies
 from tricorn.host import Manifest
 from tricorn.wire import Identity
+
+_FILE = r"^[a-z][a-z0-9_]*(/[\w-][\w.-]*)+$"
 
 
 class CaseError(ValueError):
@@ -37,6 +41,23 @@ class _Caller(_Part):
     session_id: str = "conformance"
 
 
+class _Content(_Part):
+    text: str | None = None
+    hex: str | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "_Content":
+        if (self.text is None) == (self.hex is None):
+            message = "a file's content is either text or hex"
+            raise ValueError(message)
+        bytes.fromhex(self.hex or "")
+        return self
+
+    @property
+    def content(self) -> bytes:
+        return self.text.encode() if self.text is not None else bytes.fromhex(self.hex or "")
+
+
 class _Error(_Part):
     reason: str
     violations: list[str] = []
@@ -48,12 +69,14 @@ class _Case(_Part):
     method: str
     why: str = Field(min_length=10)
     state: dict[str, list[dict[str, Any]]] = {}
+    files: dict[Annotated[str, Field(pattern=_FILE)], _Content] = {}
     caller: _Caller | None = None
     metadata: dict[str, str] = {}
     request: dict[str, Any]
     response: dict[str, Any] | list[dict[str, Any]] | None = None
     error: _Error | None = None
     ignore: list[str] = []
+    exact: list[str] = []
 
     @model_validator(mode="after")
     def _one_outcome(self) -> "_Case":
@@ -66,6 +89,7 @@ class _Case(_Part):
 class _File(_Part):
     contract: str
     contexts: list[str] = []
+    alone: bool = False
     cases: list[_Case]
 
 
@@ -87,12 +111,25 @@ class Case:
     policy: MethodPolicy
     contexts: tuple[str, ...]
     state: dict[str, list[dict[str, Any]]]
+    files: dict[str, bytes]
     caller: Identity | None
     metadata: dict[str, str]
     request: Message
     responses: tuple[Message, ...]
     error: ExpectedError | None
     ignore: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    alone: bool = False
+
+    @property
+    def stateless(self) -> bool:
+        """Needs nothing to be there before it."""
+        return not self.state and not self.files
+
+    @property
+    def reads(self) -> bool:
+        """Needs nothing and changes nothing: an implementation that answered other such cases may answer it."""
+        return self.stateless and self.policy.safe
 
 
 def load_cases(manifest: Manifest, folder: Path, only: Sequence[str] = ()) -> list[Case]:
@@ -146,6 +183,7 @@ def _read(manifest: Manifest, folder: Path, path: Path, only: Sequence[str]) -> 
             policy=policy,
             contexts=tuple(sorted({owner, *file.contexts, *schemas})),
             state=case.state,
+            files={name: file.content for name, file in case.files.items()},
             caller=_identity(case.caller),
             metadata=case.metadata,
             request=_message(where, policy.input, case.request),
@@ -154,6 +192,8 @@ def _read(manifest: Manifest, folder: Path, path: Path, only: Sequence[str]) -> 
             if case.error is None
             else ExpectedError(case.error.reason, tuple(case.error.violations), case.error.metadata),
             ignore=tuple(case.ignore),
+            exact=tuple(case.exact),
+            alone=file.alone,
         )
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +15,16 @@ from rich.progress import Progress
 
 from tricorn.conformance.cases import Case, CaseError, load_cases
 from tricorn.conformance.gaps import Gap, load_gaps
-from tricorn.conformance.runner import AtAddress, InProcess, Outcome, OverSocket, Target, play, unreached
+from tricorn.conformance.runner import Outcome, play, unreached
+from tricorn.conformance.targets import AsNative, AsProcess, AtAddress, InProcess, OverSocket, Target, process_for
 from tricorn.data import EmbeddedPostgres
 from tricorn.host import Manifest, find_manifest, load_manifest
+from tricorn.host.natives import native_binary
 from tricorn.telemetry import configure_logging
 
 app = typer.Typer(add_completion=False)
 _FOLDER = "conformance"
+_PYTHON = ("python", "python-grpc", "process")
 
 
 @app.command()
@@ -30,27 +33,35 @@ def conformance(
     against: Annotated[
         str,
         typer.Option(
-            help="python (in this process), python-grpc (behind a socket), or a gRPC address (cases without state)."
+            help="python (in this process), python-grpc (behind a socket), process (started for the cases), a language "
+            "of native parts (started likewise; cases without rows), or a gRPC address (cases without state)."
         ),
     ] = "python",
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Below which native parts are built. [default: .tricorn]", envvar="TRICORN_HOME"),
+    ] = None,
     application: Annotated[Path, typer.Option("--app", help="The application's folder.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Play the conformance cases against an implementation.
 
-    Exit status: 0 when every case is as expected, 1 when one is not, 2 when a case file is wrong.
+    Exit status: 0 when every case is as expected, 1 when one is not, 2 when a case file is wrong or there is no such
+    implementation.
     """
     console = Console(stderr=as_json)
+    there = home or application.resolve() / ".tricorn"
     configure_logging("conformance", level="critical")  # what a case provokes is in its outcome
     try:
         manifest = load_manifest(find_manifest(application.resolve()))
         manifest.activate()
         cases = load_cases(manifest, manifest.root / _FOLDER, contexts or ())
         gaps = load_gaps(manifest.root / _FOLDER / "known_gaps.toml")
+        cases = _playable(manifest, cases, against, there)
     except CaseError as error:
-        console.print(f"[red]error:[/] {error}", highlight=False)
+        console.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    outcomes = asyncio.run(_play_all(manifest, cases, gaps, against, console))
+    outcomes = asyncio.run(_play_all(manifest, cases, gaps, against, there, console))
     stale = [gap for gap in gaps if not any(case.id == gap.case for case in cases)] if not contexts else []
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if as_json:
@@ -60,30 +71,70 @@ def conformance(
     raise typer.Exit(1 if failed or stale else 0)
 
 
-async def _play_all(
-    manifest: Manifest, cases: Sequence[Case], gaps: Sequence[Gap], against: str, console: Console
+@asynccontextmanager
+async def _target(manifest: Manifest, against: str, home: Path) -> AsyncIterator[Target]:
+    if against in _languages(manifest):
+        async with AsNative(manifest, against, home) as native:
+            yield native
+        return
+    if against not in _PYTHON:
+        yield AtAddress(against)
+        return
+    with tempfile.TemporaryDirectory(prefix="tricorn-conformance-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
+        await asyncio.to_thread(server.start)
+        try:
+            if against == "python-grpc":
+                yield OverSocket(server, manifest.root)
+                return
+            own = AsProcess(server, manifest) if against == "process" else InProcess(server, manifest.root)
+            async with own as target:
+                yield target
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+def _playable(manifest: Manifest, cases: Sequence[Case], against: str, home: Path) -> list[Case]:
+    """The cases that can be played against an implementation.
+
+    Raises:
+        CaseError: There is no such implementation, or it is not built.
+    """
+    if against == "process":
+        return [case for case in cases if process_for(manifest, case)]
+    if against in _PYTHON:
+        return list(cases)
+    if against not in _languages(manifest):
+        if not against.startswith("unix:") and ":" not in against:
+            choices = ", ".join([*_PYTHON, *_languages(manifest)])
+            message = f"there is no implementation {against!r}; choose one of {choices}, or an address (unix:/path or host:port)"
+            raise CaseError(message)
+        return [case for case in cases if AtAddress.implements(case)]
+    native = AsNative(manifest, against, home)
+    cases = [case for case in cases if native.implements(case)]
+    for name, part in manifest.natives.items():
+        if part.language == against and not native_binary(manifest, name, home).is_file():
+            message = (
+                f"{name} is not built in {home}; `tricorn up --shape native` builds it, or name its home with --home"
+            )
+            raise CaseError(message)
+    return cases
+
+
+def _languages(manifest: Manifest) -> list[str]:
+    return sorted({native.language for native in manifest.natives.values()})
+
+
+async def _play_all(  # noqa: PLR0917
+    manifest: Manifest, cases: Sequence[Case], gaps: Sequence[Gap], against: str, home: Path, console: Console
 ) -> list[Outcome]:
-    if against not in {"python", "python-grpc"}:
-        cases = [case for case in cases if not case.state]
-        return await _play_each(cases, gaps, AtAddress(against), console)
-    folder = Path(tempfile.mkdtemp(prefix="tricorn-conformance-"))
-    server = EmbeddedPostgres(folder / "postgres", durable=False)
-    await asyncio.to_thread(server.start)
-    try:
-        kind = InProcess if against == "python" else OverSocket
-        return await _play_each(cases, gaps, kind(server, manifest.root), console)
-    finally:
-        await asyncio.to_thread(server.stop)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _play_each(cases: Sequence[Case], gaps: Sequence[Gap], target: Target, console: Console) -> list[Outcome]:
     outcomes = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"cases against {target.name}", total=len(cases))
-        for case in cases:
-            outcomes.append(await play(case, target, gaps))
-            progress.advance(task)
+        task = progress.add_task(f"cases against {against}", total=len(cases))
+        async with _target(manifest, against, home) as target:
+            for case in cases:
+                outcomes.append(await play(case, target, gaps))
+                progress.advance(task)
     return outcomes
 
 

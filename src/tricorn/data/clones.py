@@ -68,10 +68,10 @@ class Clones:
         self._ready = True
         return self._template
 
-    async def create(self) -> str:
-        """A new copy's name; the caller drops it."""
+    async def create(self, name: str | None = None) -> str:
+        """A new copy's name, the one that is asked for or one of its own; the caller drops it."""
         template = await self.template()
-        name = f"{self.names.prefix}_clone_{secrets.token_hex(6)}"
+        name = name or f"{self.names.prefix}_clone_{secrets.token_hex(6)}"
         admin = await connect_admin(self.server)
         try:
             # Copying files needs two checkpoints: twice as fast where they do not flush, far slower where they do.
@@ -86,9 +86,9 @@ class Clones:
         await drop_database(self.server, name)
 
     @asynccontextmanager
-    async def clone(self) -> AsyncIterator[str]:
-        """A copy for the length of the block."""
-        name = await self.create()
+    async def clone(self, name: str | None = None) -> AsyncIterator[str]:
+        """A copy for the length of the block; see `create`."""
+        name = await self.create(name)
         try:
             yield name
         finally:
