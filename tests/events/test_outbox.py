@@ -3,6 +3,7 @@ import json
 from importlib import resources
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
@@ -127,3 +128,35 @@ async def test_a_process_that_commits_often_sends_few_notifications(db: Any) -> 
 
     await poke.stop()
     assert heard == [poke.token]
+
+
+async def test_a_change_and_its_event_are_one_statement_and_without_the_change_there_is_no_event(db: Any) -> None:
+    woken: list[bool] = []
+    announce = events.announce_factory(db.shop, lambda: woken.append(True))
+    await db.shop.execute("CREATE TEMPORARY TABLE pears (name text PRIMARY KEY, weight int)")
+    await db.shop.execute("INSERT INTO pears VALUES ('Comice', 1)")
+    change = "UPDATE pears SET weight = $2 WHERE name = $1 RETURNING name, weight"
+
+    changed = await announce(change, "Comice", 2, event=StringValue(value="x"), subject="order-1")
+    again = await announce(change, "Comice", 3, event=StringValue(value="y"), subject="order-1")
+    missed = await announce(change, "Abate", 4, event=StringValue(value="z"), subject="order-1")
+
+    rows = await db.shop.fetch("SELECT sequence, data FROM outbox ORDER BY position")
+    assert (dict(changed or {}), dict(again or {}), missed) == (
+        {"name": "Comice", "weight": 2},
+        {"name": "Comice", "weight": 3},
+        None,
+    )
+    assert [(row["sequence"], StringValue.FromString(row["data"]).value) for row in rows] == [(1, "x"), (2, "y")]
+    assert await db.shop.fetchval("SELECT count(*) FROM outbox_pending") == 2
+    assert woken == [True, True]
+
+
+async def test_a_change_that_fails_announces_nothing(db: Any) -> None:
+    announce = events.announce_factory(db.shop)
+    change = "INSERT INTO aggregate_sequence (subject, last) VALUES ($1, $2) RETURNING last / ($2 - 1)"
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await announce(change, "other", 1, event=StringValue(), subject="order-1")
+
+    assert await db.shop.fetchval("SELECT count(*) FROM outbox") == 0

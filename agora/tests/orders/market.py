@@ -73,6 +73,10 @@ class Market:
         audit = await self._payments.audit_ledger(payments.AuditLedgerRequest())
         return audit.intact and all(money.minor_units == 0 for money in audit.sums)
 
+    async def announced(self) -> int:
+        """How many events of orders there were."""
+        return int(await self.app.admin.fetchval("SELECT count(*) FROM orders.outbox"))
+
     async def leases_end(self) -> None:
         """As if their holders had died a while ago."""
         await self.app.admin.execute("UPDATE orders.orders SET lease_until = clock_timestamp() - interval '1 second'")

@@ -7,7 +7,7 @@ from market import FEW, MANY, Market, order
 from agora_proto.orders.v1 import orders_pb2 as orders
 from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.v1.money_pb2 import Money
-from tricorn.contract import Refusal
+from tricorn.contract import PlatformReason, Refusal
 
 State = orders.Order.State
 
@@ -97,9 +97,17 @@ async def test_two_requests_with_one_key_at_once_give_one_order(market: Market) 
     assert await market.payment_states() == ["CAPTURED"]
 
 
+def _be_out_of_order(market: Market, method: str) -> None:
+    async def fail(*_: object) -> None:
+        raise Refusal(PlatformReason.UNAVAILABLE, "out of order")
+
+    handlers = market.app.process.service._handlers
+    handlers[method] = (handlers[method][0], fail)
+
+
 async def test_an_answered_key_is_answered_again_when_nothing_can_be_priced(market: Market) -> None:
     placed = await market.orders.create_order(order(key="k"))
-    market.app.process.service._handlers.pop("agora.storefront.v1.StorefrontService/CreateQuote")
+    _be_out_of_order(market, "agora.storefront.v1.StorefrontService/CreateQuote")
 
     again = await market.orders.create_order(order(key="k"))
     with pytest.raises(Refusal, match="UNAVAILABLE"):

@@ -8,6 +8,7 @@ from market import MANY, Market, order
 from agora.orders.domain import State
 from agora.orders.repository import OrdersRepository
 from agora_proto.orders.v1 import orders_pb2 as orders
+from agora_proto.orders.v1.events_pb2 import OrderCancelled, OrderPlaced
 from tricorn import failpoints
 from tricorn.contract import Refusal
 
@@ -64,13 +65,16 @@ async def test_a_worker_that_wakes_up_after_a_takeover_changes_nothing(market: M
     with pytest.raises(Refusal):
         await market.orders.create_order(order())
     failpoints.arm("")
-    repository = OrdersRepository(market.app.database("orders"))
+    repository = OrdersRepository(market.app.database("orders"), market.app.host("orders").announce)
     stale = await repository.get(await market.only_order())
     await market.leases_end()
     await market.settled(await market.only_order())
 
     assert stale is not None
-    assert await repository.place(stale, stale.order_id, stale.order_id) is None
+    announced = await market.announced()
+    assert await repository.place(stale, stale.order_id, stale.order_id, OrderPlaced()) is None
+    assert await repository.cancelled(stale, OrderCancelled()) is None
+    assert await market.announced() == announced
     assert await repository.move(stale, State.CANCELLED, open_=False) is None
 
 

@@ -4,15 +4,16 @@ per group.
 
 from tricorn.events.event import EventMeta, StoredEvent
 from tricorn.events.inbox import Handler, Subscription
-from tricorn.events.outbox import publish, publish_sync
+from tricorn.events.outbox import change_and_publish, publish, publish_sync
 from tricorn.events.partition import PARTITIONS, partition_of
 from tricorn.events.poke import Poke
 from tricorn.events.relay import Relay, Route
 from tricorn.events.runtime import Events
-from tricorn.events.work import Begin, Work, begin_factory
+from tricorn.events.work import Announce, Begin, Work, announce_factory, begin_factory
 
 __all__ = [
     "PARTITIONS",
+    "Announce",
     "Begin",
     "EventMeta",
     "Events",
@@ -23,7 +24,9 @@ __all__ = [
     "StoredEvent",
     "Subscription",
     "Work",
+    "announce_factory",
     "begin_factory",
+    "change_and_publish",
     "partition_of",
     "publish",
     "publish_sync",

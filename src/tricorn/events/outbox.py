@@ -7,11 +7,12 @@ wait who publish for the same aggregate.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from tricorn.data import Connection, uuid7
+from tricorn.data import Connection, Database, Record, uuid7
 from tricorn.events.partition import partition_of
 from tricorn.telemetry import traceparent
 from tricorn.wire import current_call
@@ -52,6 +53,25 @@ WITH given AS (
 INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
 """
 
+# The change is made once whether or not its rows are read, and what announces it reads them: nothing changed, nothing
+# is announced.
+_WITH_CHANGE = """
+WITH changed AS ({change}), sequenced AS (
+    INSERT INTO aggregate_sequence AS a (subject, last) SELECT {subject}::text, 1 WHERE EXISTS (SELECT FROM changed)
+    ON CONFLICT (subject) DO UPDATE SET last = a.last + 1
+    RETURNING a.subject, a.last
+), logged AS (
+    INSERT INTO outbox (subject, sequence, id, type, partition, data, traceparent, causation)
+    SELECT subject, last, {id}::uuid, {type}::text, {partition}::smallint, {data}::bytea,
+        {traceparent}::text, {causation}::text
+    FROM sequenced
+    RETURNING position, partition
+), pending AS (
+    INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
+)
+SELECT * FROM changed
+"""
+
 _COLUMNS = ("subject", "id", "type", "partition", "data", "traceparent", "causation")
 _ONE_ASYNCPG = _ONE.format(schema="", **{name: f"${number}" for number, name in enumerate(_COLUMNS, 1)})
 
@@ -82,6 +102,32 @@ async def publish(
         return
     columns = zip(*(_row(event, subject) for event, subject in events), strict=True)
     await connection.execute(_MANY, *map(list, columns), traceparent(), cause)
+
+
+async def change_and_publish(
+    connection: Connection | Database, change: str, *args: Any, event: Message, subject: str
+) -> Record | None:
+    """Makes a change and announces it in one statement, and so in one round trip and one transaction.
+
+    Args:
+        connection: The publishing context's database, or a transaction of it.
+        change: An INSERT, UPDATE or DELETE of at most one row, with RETURNING; its text is constant.
+        args: Those of ``change``, ``$1`` and following.
+        event: Written if the change finds its row.
+        subject: The id of the event's aggregate.
+
+    Returns:
+        What the change returned; None when it found no row.
+    """
+    return await connection.fetchrow(
+        _with_change(change, len(args)), *args, *_row(event, subject), traceparent(), _current_causation()
+    )
+
+
+@cache
+def _with_change(change: str, arguments: int) -> str:
+    numbers = {name: f"${number}" for number, name in enumerate(_COLUMNS, arguments + 1)}
+    return _WITH_CHANGE.format(change=change, **numbers)
 
 
 def publish_sync(

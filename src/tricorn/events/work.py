@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from tricorn.data import Connection, Database
+from tricorn.data import Connection, Database, Record
 from tricorn.events import outbox
 
 R = TypeVar("R")
@@ -42,6 +42,12 @@ class Work(Generic[R]):
             await outbox.publish(self.connection, events)
 
 
+class Announce(Protocol):
+    """Makes a change of one row and announces it, both or neither, in one statement; see `outbox.change_and_publish`."""
+
+    async def __call__(self, change: str, *args: Any, event: Message, subject: str) -> Record | None: ...
+
+
 Begin = Callable[[], AbstractAsyncContextManager[Work[R]]]
 """Opens a unit of work: ``async with begin() as work``. It commits when the block ends and rolls back when it
 raises.
@@ -69,3 +75,15 @@ def begin_factory(
             poke()
 
     return begin
+
+
+def announce_factory(database: Database, poke: Callable[[], Any] = lambda: None) -> Announce:
+    """How a context makes changes that need no unit of work of their own, and announces them."""
+
+    async def announce(change: str, *args: Any, event: Message, subject: str) -> Record | None:
+        row = await outbox.change_and_publish(database, change, *args, event=event, subject=subject)
+        if row is not None:
+            poke()
+        return row
+
+    return announce

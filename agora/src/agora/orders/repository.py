@@ -4,7 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from google.protobuf.message import Message
+
 from agora.orders.domain import LEASE_SECONDS, NewOrder, Order, State, StoredRefusal
+from tricorn.events import Announce
 
 _COLUMNS = """order_id, user_id, state, open, fence, fingerprint, quote, total, coupons, payment_method, payment_id,
     reservation_id, refusal, version, create_time, update_time"""
@@ -23,8 +26,9 @@ class Queries(Protocol):
 
 
 class OrdersRepository:
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, announce: Announce) -> None:
         self._queries = queries
+        self._announce = announce
 
     async def add(self, order: NewOrder) -> Order | None:
         """Writes a new order, leased to the caller; None when the user has used the key before."""
@@ -74,10 +78,10 @@ class OrdersRepository:
         )
         return [order for order in map(_order, rows) if order is not None]
 
-    async def place(self, order: Order, reservation_id: str, payment_id: str) -> Order | None:
-        """The pivot. None when somebody else has taken the order over."""
+    async def place(self, order: Order, reservation_id: str, payment_id: str, event: Message) -> Order | None:
+        """The pivot, announced. None when somebody else has taken the order over."""
         return _order(
-            await self._queries.fetchrow(
+            await self._announce(
                 f"""
                 UPDATE orders SET state = 2, reservation_id = $3, payment_id = $4, lease_until = {_LEASE}, {_CHANGED}
                 WHERE order_id = $1 AND fence = $2 AND state = 1 RETURNING {_COLUMNS}
@@ -86,6 +90,23 @@ class OrdersRepository:
                 order.fence,
                 reservation_id,
                 payment_id,
+                event=event,
+                subject=order.order_id,
+            )
+        )
+
+    async def cancelled(self, order: Order, event: Message) -> Order | None:
+        """The end of cancelling, announced. None when somebody else has taken the order over."""
+        return _order(
+            await self._announce(
+                f"""
+                UPDATE orders SET state = 6, open = false, {_CHANGED}
+                WHERE order_id = $1 AND fence = $2 RETURNING {_COLUMNS}
+                """,
+                order.order_id,
+                order.fence,
+                event=event,
+                subject=order.order_id,
             )
         )
 

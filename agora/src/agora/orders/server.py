@@ -67,9 +67,8 @@ class OrdersServer(OrdersServiceBase):
 
 
 def register(host: Host) -> None:
-    repository = OrdersRepository(host.database)
+    repository = OrdersRepository(host.database, host.announce)
     saga = Saga(
-        host.begin(OrdersRepository),
         repository,
         host.client(InventoryServiceClient),
         host.client(PaymentsServiceClient),

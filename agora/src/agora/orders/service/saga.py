@@ -21,7 +21,6 @@ from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.v1.money_pb2 import Money
 from tricorn import telemetry
 from tricorn.contract import PlatformReason, Refusal
-from tricorn.events import Begin
 from tricorn.failpoints import failpoint
 
 _log = telemetry.get_logger("agora.orders")
@@ -34,13 +33,11 @@ class LostOrderError(Exception):
 class Saga:
     def __init__(
         self,
-        begin: Begin[OrdersRepository],
         repository: OrdersRepository,
         inventory_client: InventoryServiceClient,
         payments_client: PaymentsServiceClient,
         promotions_client: PromotionsServiceClient,
     ) -> None:
-        self._begin = begin
         self._repository = repository
         self._inventory = inventory_client
         self._payments = payments_client
@@ -61,10 +58,7 @@ class Saga:
                 await self._refuse(order, refusal)
             raise
         await failpoint("orders.authorised")
-        async with self._begin() as work:
-            placed = await work.repository.place(order, reservation_id, payment_id)
-            if placed is not None:
-                await work.publish(_placed_event(placed), subject=placed.order_id)
+        placed = await self._repository.place(order, reservation_id, payment_id, _placed_event(order))
         if placed is None:
             raise await self._lost(order)
         await failpoint("orders.placed")
@@ -86,10 +80,7 @@ class Saga:
         await failpoint("orders.refunded")
         await self._give_stock_back(order)
         await self._release_coupons(order)
-        async with self._begin() as work:
-            cancelled = await work.repository.move(order, State.CANCELLED, open_=False)
-            if cancelled is not None:
-                await work.publish(_cancelled_event(cancelled), subject=cancelled.order_id)
+        cancelled = await self._repository.cancelled(order, _cancelled_event(order))
         if cancelled is None:
             raise LostOrderError
         return cancelled
