@@ -1,5 +1,6 @@
 """Payments on a database of the test's own."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
@@ -25,12 +26,18 @@ APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
 
 @pytest.fixture
 async def app(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TestApp]:
-    # The tests sign by hand.
-    monkeypatch.setenv("AGORA_PAYMENTS_SIGN_IDLE_SECONDS", "3600")
-    monkeypatch.setenv("AGORA_PAYMENTS_SIGN_AFTER_SECONDS", "3600")
     monkeypatch.setenv("AGORA_PAYMENTS_SLOW_SECONDS", "0.05")
     async with running(postgres, APPLICATION, ["payments"]) as app:
+        await _leave_signing_to_the_test(app)
         yield app
+
+
+async def _leave_signing_to_the_test(app: TestApp) -> None:
+    """Ends the contexts' own chainer: while it has the chain's head, nobody else signs."""
+    (chainer,) = (task for task in asyncio.all_tasks() if task.get_name() == "payments.chain")
+    chainer.cancel()
+    await asyncio.wait([chainer])
+    await app.admin.execute("SELECT FROM payments.ledger_head FOR UPDATE")  # waits until what it held is free
 
 
 @pytest.fixture
