@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tricorn.cli.gen import generated
+from tricorn.cli.gen import generated, generated_rust
 from tricorn.contract.codegen import PLATFORM_SOURCE, descriptor_set
+from tricorn.contract.rust import missing_tool
 from tricorn.host.manifest import load_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,16 @@ def test_generated_files_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
     stale = generated(load_manifest(AGORA), check=True)
+
+    assert stale == [], "run ./tricorn gen"
+
+
+def test_generated_rust_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing := missing_tool():
+        pytest.skip(missing)
+    monkeypatch.chdir(ROOT)
+
+    stale = generated_rust(load_manifest(AGORA), check=True)
 
     assert stale == [], "run ./tricorn gen"
 

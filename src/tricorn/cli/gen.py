@@ -16,6 +16,8 @@ from tricorn.cli.application import folder, manifest
 from tricorn.supervise.errors import SuperviseError
 
 if TYPE_CHECKING:
+    from tricorn.contract.codegen import Source
+    from tricorn.contract.rust import Crate
     from tricorn.host.manifest import Manifest
 
 app = typer.Typer()
@@ -27,10 +29,16 @@ def gen(
 ) -> int:
     """Make everything that is made from the contracts and the settings, and name the files that changed.
 
-    Python messages, clients and servers of the application (and of the platform, in its own repository), what
-    buf.gen.yaml lists for other languages, and the pages of errors and settings in docs/.
+    Python messages, clients and servers of the application (and of the platform, in its own repository), Rust for the
+    crates that ask for it, what buf.gen.yaml lists for other languages, and the pages of errors and settings in docs/.
     """
-    changed = generated(manifest(), check=check)
+    application = manifest()
+    changed = generated(application, check=check)
+    missing = missing_rust(application)
+    if missing:
+        typer.echo(f"left Rust alone: {missing}")
+    else:
+        changed += generated_rust(application, check=check)
     for path in changed:
         typer.echo(f"{'stale' if check else 'made'} {_short(path)}")
     if not changed:
@@ -56,6 +64,41 @@ def generated(application: Manifest, *, check: bool) -> list[Path]:
     if not check:
         _other_languages(application)
     return changed + _pages(application, check=check)
+
+
+def missing_rust(application: Manifest) -> str:
+    """Why Rust cannot be made here; empty when it can, or when no crate asks for any."""
+    from tricorn.contract.rust import missing_tool
+
+    return missing_tool() if _crates(application) else ""
+
+
+def generated_rust(application: Manifest, *, check: bool) -> list[Path]:
+    """Like `generated`, for the crates that ask for Rust.
+
+    Raises:
+        SuperviseError: the contracts do not compile, or what makes the Rust does not.
+    """
+    from tricorn.contract.codegen import CodegenError
+    from tricorn.contract.rust import generate
+    from tricorn.host.natives import build_folder
+
+    build = build_folder("gen", folder() / ".tricorn")
+    try:
+        return [path for source, crate in _crates(application) for path in generate(source, crate, build, check=check)]
+    except CodegenError as error:
+        raise SuperviseError("the Rust of the contracts cannot be made", remedy="see below", log=str(error)) from error
+
+
+def _crates(application: Manifest) -> list[tuple[Source, Crate]]:
+    """The application's crates that ask for code, and the platform's in its own repository."""
+    from tricorn.contract.codegen import PLATFORM_SOURCE
+    from tricorn.contract.rust import WORKSPACE, find_crates
+
+    roots = [(application.proto_source, application.root / native.root) for native in application.natives.values()]
+    if _is_with(application, PLATFORM_SOURCE.output):
+        roots.append((PLATFORM_SOURCE, WORKSPACE))
+    return [(source, crate) for source, root in roots for crate in find_crates(root)]
 
 
 def _is_with(application: Manifest, platform: Path) -> bool:
