@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from baskets import Basket
-
 from agora.pricing.domain.promotions import Bundle, BuyGetFree, Line, PercentOff, Promotion, Threshold
+from agora.pricing.generated import Basket
 
 _Plan = tuple[Counter[str], ...]
 """For each line (dearest first), how many units each promotion of a group uses."""

@@ -15,6 +15,8 @@ from tricorn.host.testing import TestApp, running
 # The generator and the oracle lie beside the tests.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from extension import Engine, have_cargo, load_engine
+
 APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
 
 
@@ -38,3 +40,10 @@ def pricing(app: TestApp) -> PricingServiceClient:
 @pytest.fixture
 def promotions(app: TestApp) -> PromotionsServiceClient:
     return app.client(PromotionsServiceClient)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    if not have_cargo():
+        pytest.skip("there is no cargo to build the Rust engine with")
+    return load_engine()

@@ -2,12 +2,12 @@
 
 import random
 
-from baskets import Basket, basket
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agora.pricing.domain.basket import DEFAULT_STEP_BUDGET, price_basket
 from agora.pricing.domain.promotions import BasketPrice, Line, Promotion
+from agora.pricing.generated import Basket, basket
 
 baskets = st.integers(0, 2**32).map(lambda seed: basket(seed, most_lines=5, most_units=9, most_promotions=7))
 fast = settings(max_examples=60, deadline=None)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from basket_oracle import best, combinations, half_even
-from baskets import Basket
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from agora.pricing.domain.promotions import Line
+from agora.pricing.generated import Basket
 from agora.pricing.server.convert import promotion_from
 from agora_proto.pricing.v1 import pricing_pb2 as pb
 

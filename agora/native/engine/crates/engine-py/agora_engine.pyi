@@ -1,0 +1,6 @@
+class Refused(Exception):  # noqa: N818 - a refusal is an answer of the contract, not a defect
+    # A serialised google.rpc.Status with google.rpc.ErrorInfo and, for broken rules, google.rpc.BadRequest.
+    status: bytes
+
+def call(method: str, request: bytes) -> bytes: ...
+def search_seconds(request: bytes, repeats: int) -> float: ...
