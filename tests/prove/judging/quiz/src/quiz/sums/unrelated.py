@@ -1,0 +1,3 @@
+"""Nothing of the contract comes through here."""
+
+ANSWER = 42
