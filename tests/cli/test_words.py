@@ -15,8 +15,7 @@ from tricorn.cli.console import readable
 from tricorn.cli.logs import Tail, last_lines
 from tricorn.cli.main import explain, main, overview
 from tricorn.cli.registry import COMMANDS
-from tricorn.cli.test import find_part, ordered, split_options
-from tricorn.cli.up import short_name
+from tricorn.cli.test import find_part, ordered, side_by_side, split_options
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.progress import PipeProgress, replay
 
@@ -38,7 +37,7 @@ def tricorn(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 def test_alone_it_explains_itself_on_one_screen() -> None:
     shown = overview()
 
-    assert len(shown.splitlines()) <= 36
+    assert len(shown.splitlines()) <= 40
     assert max(map(len, shown.splitlines())) <= 100
     assert all(f"  {name} " in shown for name, command in COMMANDS.items() if command.group)
 
@@ -95,10 +94,10 @@ def test_a_folder_without_an_application_is_said_with_what_to_do(tmp_path: Path)
 
 
 def test_an_unknown_shape_is_answered_with_those_that_exist(tmp_path: Path) -> None:
-    done = tricorn("up", "--shape", "native", "--home", str(tmp_path / "home"))
+    done = tricorn("up", "--shape", "sideways", "--home", str(tmp_path / "home"))
 
     assert done.returncode == 1
-    assert done.stderr == "error: there is no shape 'native'\n  -> choose one of: python\n"
+    assert done.stderr == "error: there is no shape 'sideways'\n  -> choose one of: python, native, grow\n"
 
 
 def test_with_nothing_running_status_fails_and_down_does_not(tmp_path: Path) -> None:
@@ -190,10 +189,6 @@ def test_checks_come_first_and_whole_systems_last() -> None:
     assert order[-1] == "system"
 
 
-def test_a_contract_has_a_short_name() -> None:
-    assert short_name("agora.pricing.v1.PromotionsService") == "promotions"
-
-
 def test_progress_passes_through_a_pipe() -> None:
     heard: list[object] = []
 
@@ -207,6 +202,9 @@ def test_progress_passes_through_a_pipe() -> None:
         def ready(self, state: object) -> None:
             heard.append(state)
 
+        def settled(self, stay: list[str]) -> None:
+            heard.append(stay)
+
         def note(self, text: str) -> None:
             heard.append(text)
 
@@ -219,13 +217,14 @@ def test_progress_passes_through_a_pipe() -> None:
     progress.step("fill", 1, 2)
     progress.failed("no", "try", "log")
     progress.ready({"url": "u"})
+    progress.settled(["stays"])
     progress.note("nobody listens any more")
 
     with os.fdopen(reader, "rb") as lines:
         kinds = [replay(line, Ear()) for line in lines]
 
-    assert kinds == ["stage", "step", "failed", "ready"]
-    assert heard == ["begin", ("fill", 1, 2), ("no", "try", "log"), {"url": "u"}]
+    assert kinds == ["stage", "step", "failed", "ready", "settled"]
+    assert heard == ["begin", ("fill", 1, 2), ("no", "try", "log"), {"url": "u"}, ["stays"]]
 
 
 def test_a_wrong_setting_is_explained_by_its_name_and_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +240,13 @@ def test_a_wrong_setting_is_explained_by_its_name_and_value(monkeypatch: pytest.
 
     assert "environment='prod'" in what
     assert "docs/settings.md" in remedy
+
+
+def test_a_whole_run_uses_the_cores_unless_it_is_told_how_or_wants_one_place_to_look_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+
+    assert side_by_side(["-k", "x"])[:2] == ["-n", "4"]
+    assert side_by_side(["-n", "0"]) == side_by_side(["-x"]) == side_by_side(["--pdb"]) == []

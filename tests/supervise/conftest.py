@@ -48,9 +48,9 @@ class Run:
             for line in self.process.stdout:
                 name, arguments = json.loads(line)
                 heard.append(name)
+                if name == "ready":
+                    self.url = arguments[0]["url"]
                 if name == method:
-                    if name == "ready":
-                        self.url = arguments[0]["url"]
                     return arguments
         finally:
             patience.cancel()

@@ -6,14 +6,17 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tricorn.supervise.child import ProcessPlan
 from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.growth import PartPlan
 from tricorn.supervise.home import Home
+from tricorn.supervise.limits import Limits
 from tricorn.supervise.progress import PipeProgress
-from tricorn.supervise.supervisor import Limits, Plan, Supervisor
+from tricorn.supervise.supervisor import Plan, Supervisor
 
-TOY = Path(__file__).with_name("toy.py")
+TOY, PART, TOOL = (Path(__file__).with_name(name) for name in ("toy.py", "part.py", "tool.py"))
 
 
 class _Store:
@@ -25,23 +28,44 @@ class _Store:
         return f"postgresql://toy/{database}"
 
 
+def _part(home: Path, said: dict[str, Any]) -> PartPlan:
+    address = f"unix:{said['address']}"
+    command = (sys.executable, str(PART), "--listen", address, "--home", str(home), *said.get("arguments", []))
+    return PartPlan(
+        said["name"],
+        "other",
+        process=ProcessPlan(said["name"], command, address=address),
+        build=ProcessPlan(f"build-{said['name']}", (sys.executable, str(TOOL), said["build"])),
+        check=ProcessPlan(f"check-{said['name']}", (sys.executable, str(TOOL), said["check"])),
+        contracts=tuple(said["contracts"]),
+    )
+
+
 def main() -> int:
     home, port, spec = Path(sys.argv[1]), int(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())
     progress = PipeProgress(1)
-    progress_of_ready, progress.ready = progress.ready, lambda state: progress._send("ready", dict(state))  # type: ignore[method-assign]
-    del progress_of_ready
+    progress._close = lambda: None  # type: ignore[method-assign]  # a test goes on listening
     processes = [
         ProcessPlan(
-            part["name"], (sys.executable, str(TOY), *part.get("arguments", [])), gateway=part.get("gateway", False)
+            part["name"],
+            (sys.executable, str(TOY), *part.get("arguments", [])),
+            gateway=part.get("gateway", False),
+            address=part.get("address", ""),
         )
         for part in spec["processes"]
     ]
+    parts = {part["name"]: _part(home, part) for part in spec.get("parts", [])}
+    native = [part.process for part in parts.values()]
+    processes = [*processes, *native] if spec.get("grows") else [*native, *processes]
     prepare = spec.get("prepare")
     plan = Plan(
         shape="toy",
         host="127.0.0.1",
         port=port,
         processes=tuple(processes),
+        parts=parts,
+        grows=bool(spec.get("grows")),
+        endpoints=spec.get("endpoints", {}),
         prepare=ProcessPlan("prepare", (sys.executable, str(TOY), *prepare)) if prepare else None,
         store=_Store(),
         database="toys",

@@ -1,3 +1,4 @@
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from shop import Shop
+
+# What grows builds native parts: tests that are not about those say so, and the others name their shape.
+os.environ.setdefault("TRICORN_SHAPE", "python")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.progress import Progress as RichBar
 
@@ -52,6 +52,9 @@ class PlainProgress:
         sys.stdout.flush()
         if self._follow:
             follow_logs(self._home)
+
+    def settled(self, stay: Sequence[str]) -> None:
+        """Each line of it was a note already."""
 
     def note(self, text: str) -> None:
         self.stage(text)

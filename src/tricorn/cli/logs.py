@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = 65536
+_JSON = ".jsonl"
+_KINDS = (_JSON, ".log")
 
 app = typer.Typer()
 
@@ -30,9 +32,12 @@ def logs(
     json: Annotated[bool, typer.Option("--json", help="The lines as they were written.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Show what the processes logged last; it does not matter whether they still run."""
+    """Show what the processes logged last; it does not matter whether they still run.
+
+    `build-NAME` is what the build of a native part wrote; it is shown only when it is asked for.
+    """
     folder = home_of(home).logs
-    names = sorted(path.stem for path in folder.glob("*.jsonl"))
+    names = sorted({path.stem for kind in _KINDS for path in folder.glob(f"*{kind}")})
     if name is not None and name not in names:
         raise SuperviseError(
             f"there is no log of {name!r} in {folder}", remedy=f"choose one of: {', '.join(names) or '(none yet)'}"
@@ -65,7 +70,9 @@ class Tail:
             self._offsets = {path: path.stat().st_size for path in self.files()}
 
     def files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{self._only or '*'}.jsonl"))
+        if self._only is None:
+            return sorted(self._folder.glob(f"*{_JSON}"))
+        return [path for kind in _KINDS if (path := self._folder / f"{self._only}{kind}").is_file()]
 
     def new_lines(self) -> list[str]:
         """The whole lines that came since the last time."""

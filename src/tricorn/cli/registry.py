@@ -31,10 +31,22 @@ COMMANDS: dict[str, Command] = {
     "down": Command("tricorn.cli.down:app", "stop what `up` started", "", RUN),
     "status": Command("tricorn.cli.status:app", "what runs where, with its memory", "[--json]", RUN),
     "logs": Command("tricorn.cli.logs:app", "what the processes say", "[NAME] [-f] [-n N]", RUN),
+    "bind": Command("tricorn.cli.bind:bind_app", "choose who answers a contract", "TARGET=IMPLEMENTATION[:%]", RUN),
+    "rollback": Command("tricorn.cli.bind:rollback_app", "have Python answer it again, at once", "TARGET", RUN),
+    "rehearse": Command(
+        "tricorn.cli.rehearse:app", "move a contract there and back, to see that it works", "TARGET", RUN
+    ),
+    "cutover": Command(
+        "tricorn.cli.cutover:app", "move a contract by steps, back if it fails", "TARGET [--history]", RUN
+    ),
     "serve": Command("tricorn.cli.serve:app", "run one process alone, as a container would", "PROCESS", RUN),
     "test": Command("tricorn.cli.test:app", "lint, types and every test", "[--quick|--full] [PART...]", CHECK),
     "lint": Command("tricorn.cli.test:lint_app", "the checks of the sources alone", "", CHECK),
     "conformance": Command("tricorn.conformance.cli:app", "play every contract's cases", "[CONTEXT...]", CHECK),
+    "record": Command("tricorn.cli.record:app", "record the real calls of a contract", "TARGET --out FILE", CHECK),
+    "replay": Command("tricorn.cli.replay:app", "play them again, and compare", "FILE [--against ...]", CHECK),
+    "shadow": Command("tricorn.cli.shadow:app", "compare on live calls", "TARGET [--sample 5%] [--report]", CHECK),
+    "verify": Command("tricorn.cli.verify:app", "judge a native part by its Python", "TARGET [--request JSON]", CHECK),
     "bench": Command("tricorn.cli.bench:app", "measure; nothing is judged", "[NAME...] [--json FILE]", CHECK),
     "db": Command("tricorn.cli.db:app", "migrate, look into or reset the database", "migrate|status|psql|reset", LOOK),
     "events": Command("tricorn.cli.events:app", "the events' backlog, dead letters, log", "status|...", LOOK, raw=True),

@@ -30,8 +30,13 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help='Where the other contracts are: {"version": 1, "endpoints": {"package.Service": ["host:port"]}}.',
+            help='Where contracts are: {"version": 1, "endpoints": {"package.Service": {"rust": ["host:port"]}}}; a list '
+            "in place of the object means python.",
         ),
+    ] = None,
+    bindings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Which implementation answers what; looked at again when it changes."),
     ] = None,
     home: HomeOption = None,
     public_fd: Annotated[int, typer.Option(hidden=True)] = -1,
@@ -47,6 +52,11 @@ def serve(
     if process not in application.processes:
         raise SuperviseError(
             f"there is no process {process!r}", remedy=f"choose one of: {', '.join(application.processes)}"
+        )
+    if application.processes[process].native:
+        raise SuperviseError(
+            f"{process} is a native part, which is a program of its own",
+            remedy="let `tricorn up` build and start it, or run it as its --help says",
         )
     import uvloop
 
@@ -67,10 +77,11 @@ def serve(
         raise SuperviseError(
             "there is no database for this process", remedy="set DATABASE_URL, or let `tricorn up` run everything"
         )
-    try:
-        elsewhere = read_endpoints(endpoints) if endpoints is not None else {}
-    except ValueError as error:
-        raise SuperviseError(str(error), remedy="mend the file that --endpoints names") from error
+    if endpoints is not None:
+        try:
+            read_endpoints(endpoints)
+        except ValueError as error:
+            raise SuperviseError(str(error), remedy="mend the file that --endpoints names") from error
     settings = Settings()
     telemetry.configure_logging(process, level=settings.log_level)
     telemetry.configure_tracing(process)
@@ -85,7 +96,8 @@ def serve(
             settings=settings,
             public=listener,
             listen=listen,
-            endpoints=elsewhere,
+            endpoints=endpoints,
+            bindings=bindings,
             on_ready=(lambda: say_ready(ready_fd)) if ready_fd >= 0 else (lambda: None),
         ),
     )

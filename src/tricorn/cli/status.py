@@ -12,6 +12,7 @@ from tricorn.cli.application import HomeOption, home_of
 app = typer.Typer()
 
 _MEGABYTE = 1024 * 1024
+_POINTS = 100
 
 
 @app.command()
@@ -19,66 +20,43 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="The same, for programs.")] = False,
     home: HomeOption = None,
 ) -> int:
-    """Say what runs in this home: where it answers, each service and each process with its memory.
+    """Say what runs in this home: where it answers, who answers each service, and what each process costs.
 
-    Exits with 1 when nothing runs. `pssBytes` counts shared pages once over all processes; null where unknown.
+    Exits with 1 when nothing runs. `shares` are basis points of the calls; `cpuPercent` is of one core, just now;
+    `pssBytes` counts shared pages once over all processes; null where unknown.
     """
     there = home_of(home)
     state = there.read_state()
     if state is None:
         typer.echo(json_.dumps(None) if json else f"nothing runs in {there.path}")
         return 1
-    said = describe(state)
-    if json:
-        typer.echo(json_.dumps(said, indent=1))
-        return 0
-    typer.echo(f"{said['url']}  {said['phase']}, shape {said['shape']}\n")
-    typer.echo(f"{'service':<14} {'by':<8} {'process':<10} {'where':<12} health")
-    for service in said["services"]:
-        typer.echo(
-            f"{service['name']:<14} {service['implementation']:<8} {service['process']:<10} "
-            f"{service['address']:<12} {service['health']}"
-        )
-    typer.echo(f"\n{'process':<14} {'pid':>8} {'RSS':>9} {'PSS':>9} restarts")
-    for process in said["processes"]:
-        pss = f"{process['pssBytes'] / _MEGABYTE:.0f} MB" if process["pssBytes"] is not None else "-"
-        rss = f"{process['rssBytes'] / _MEGABYTE:.0f} MB"
-        typer.echo(f"{process['name']:<14} {process['pid']:>8} {rss:>9} {pss:>9} {process['restarts']:>8}")
+    from tricorn.supervise.standing import describe
+
+    said = describe(state, there.path)
+    typer.echo(json_.dumps(said, indent=1) if json else _text(said))
     return 0
 
 
-def describe(state: dict[str, Any]) -> dict[str, Any]:
-    """The state file's content with what must be measured: health and memory."""
-    from tricorn.supervise.supervisor import get
-    from tricorn.supervise.usage import pss_bytes, rss_bytes, tree
+def _text(said: dict[str, Any]) -> str:
+    lines = [f"{said['url']}  {said['phase']}, shape {said['shape']}\n"]
+    lines.append(f"{'service':<14} {'by':<8} {'share':>7}  {'process':<10} {'health':<12} place")
+    for service in said["services"]:
+        share = f"{service['share'] / _POINTS:g} %"
+        lines.append(
+            f"{service['name']:<14} {service['implementation']:<8} {share:>7}  {service['process']:<10} "
+            f"{service['health']:<12} {service['place']}".rstrip()
+        )
+    lines.append(f"\n{'process':<14} {'pid':>8} {'CPU':>9} {'now':>6} {'RSS':>9} {'PSS':>9} restarts  where")
+    lines += [
+        f"{process['name']:<14} {process['pid'] or '-':>8} {process['cpuSeconds']:>7.1f} s "
+        f"{process['cpuPercent']:>4.0f} % {_memory(process['rssBytes']):>9} {_memory(process['pssBytes']):>9} "
+        f"{process['restarts']:>8}  {process['address']}".rstrip()
+        for process in said["processes"]
+    ]
+    if said["troubles"]:
+        lines += ["\nwhat does not go as bound:", *said["troubles"]]
+    return "\n".join(lines)
 
-    trees = {process["name"]: tree(process["pid"]) for process in state["processes"]}
-    # The supervisor is everybody's parent: count it alone.
-    trees["supervisor"] = trees.get("supervisor", [])[:1]
-    healthy = state["phase"] == "ready" and get(state["url"], "/health/ready")[0] == 200  # noqa: PLR2004
-    return {
-        "url": state["url"],
-        "shape": state["shape"],
-        "phase": state["phase"],
-        "services": [
-            {
-                "name": service["name"],
-                "contract": service["contract"],
-                "implementation": service["implementation"],
-                "process": service["process"],
-                "address": service.get("address", "in-process"),
-                "health": "serving" if healthy and trees.get(service["process"]) else "not serving",
-            }
-            for service in state["services"]
-        ],
-        "processes": [
-            {
-                "name": process["name"],
-                "pid": process["pid"],
-                "rssBytes": rss_bytes(trees[process["name"]]),
-                "pssBytes": pss_bytes(trees[process["name"]]),
-                "restarts": process["restarts"],
-            }
-            for process in state["processes"]
-        ],
-    }
+
+def _memory(size: int | None) -> str:
+    return f"{size / _MEGABYTE:.0f} MB" if size is not None else "-"

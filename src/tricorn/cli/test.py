@@ -21,6 +21,8 @@ _LAST = "system"
 # What this call is about is nothing that a test should inherit.
 _NOT_FOR_TESTS = frozenset({"DATABASE_URL", "TRICORN_HOME", "TRICORN_APP", "TRICORN_DOOR"})
 _TAKE_A_VALUE = {"-k", "-m", "-n", "-o", "-p", "-W", "--durations", "--maxfail", "--tb"}
+_ALONE = {"-n", "-s", "-x", "--pdb", "--trace", "--collect-only", "--co"}
+_MOST_WORKERS = 4
 _USAGE_STATUS = 5  # pytest: nothing was collected
 
 
@@ -36,16 +38,24 @@ def run_tests(
 ) -> int:
     """Check everything, in order: sources (lint, types, generated code), units, contexts, conformance, system.
 
-    All of it is one run of pytest; the last line has its totals. Options that are not ours go to pytest, e.g. `-x` or
-    `-k NAME`.
+    All of it is one run of pytest; the last line has its totals. Without a PART files run side by side, one on each
+    core (`-n 0`: one after the other). Options that are not ours go to pytest, e.g. `-x` or `-k NAME`.
     """
     if quick and full:
         raise SuperviseError("--quick and --full exclude each other", remedy="choose one")
     root = folder()
     wanted, options = split_options([*(parts or []), *context.args])
-    files = [path for part in wanted for path in find_part(root, part)] or ordered(root)
+    named = [path for part in wanted for path in find_part(root, part)]
     marker = "not full" + (" and not slow" if quick else "")
-    return run_pytest(root, [*([] if full else ["-m", marker]), *options, *(str(file) for file in files)])
+    return run_pytest(
+        root,
+        [
+            *([] if full else ["-m", marker]),
+            *([] if named else side_by_side(options)),
+            *options,
+            *(str(file) for file in named or ordered(root)),
+        ],
+    )
 
 
 @lint_app.command()
@@ -63,6 +73,17 @@ def split_options(words: list[str]) -> tuple[list[str], list[str]]:
         belongs_to_pytest = word.startswith("-") or (options and options[-1] in _TAKE_A_VALUE)
         (options if belongs_to_pytest else parts).append(word)
     return parts, options
+
+
+def side_by_side(options: list[str]) -> list[str]:
+    """Options that run files of tests at the same time, one on each core, in their order.
+
+    Each worker has a PostgreSQL of its own. None when the options say how many, or want one place to look at.
+    """
+    if _ALONE & {option.partition("=")[0] for option in options}:
+        return []
+    workers = min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1, _MOST_WORKERS)
+    return ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
 
 
 def ordered(root: Path) -> list[Path]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,24 +21,40 @@ from tricorn.supervise.progress import PipeProgress, replay
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tricorn.host.manifest import Manifest
     from tricorn.supervise.home import Home
     from tricorn.supervise.supervisor import Plan
 
 app = typer.Typer()
 
 
+class Wait(StrEnum):
+    """What a detached start waits for."""
+
+    READY = "ready"
+    BOUND = "bound"
+
+
 @app.command()
 def up(
     shape: Annotated[
-        str, typer.Option(help="Which implementations, in which processes: a shape of tricorn.toml.")
-    ] = "python",
+        str | None,
+        typer.Option(
+            envvar="TRICORN_SHAPE",
+            help="Which implementations, in which processes: a shape of tricorn.toml. [default: grow, where there is one]",
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The public port; 0 takes a free one.")] = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on. 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     home: HomeOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once requests are answered; `down` stops it.")
     ] = False,
+    wait: Annotated[
+        Wait,
+        typer.Option(
+            help="With --detach: return once requests are answered, or once every native part is bound as well."
+        ),
+    ] = Wait.READY,
     no_demo_data: Annotated[bool, typer.Option("--no-demo-data", help="Leave an empty database empty.")] = False,
     progress_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> int:
@@ -44,13 +62,20 @@ def up(
 
     An empty database is migrated and filled with demonstration data first. Without --detach it runs until Ctrl-C, which
     stops everything in order; a second Ctrl-C is less patient. A process that ends by itself is started again.
+
+    In the shape `grow` Python answers first; native parts are built behind it, checked, and bound if committed evidence
+    speaks for them. In the shape `native` nothing is ready before all of them are. What an operator bound stays so.
     """
     there = home_of(home)
     if detach:
-        return _detached(there, sys.argv[1:])
+        return _detached(there, sys.argv[1:], wait)
     progress = PipeProgress(progress_fd) if progress_fd >= 0 else make_progress(there, follow=True)
     try:
-        plan = make_plan(manifest(), there, shape=shape, host=host, port=port, demo=not no_demo_data)
+        from tricorn.supervise.planning import default_shape, make_plan
+
+        application = manifest()
+        named = shape or default_shape(application)
+        plan = make_plan(application, there, shape=named, host=host, port=port, demo=not no_demo_data)
         asyncio.run(_supervise(plan, there, progress))
     except SuperviseError as error:
         progress.failed(error.what, error.remedy, error.log)
@@ -72,56 +97,8 @@ async def _supervise(plan: Plan, home: Home, progress: Any) -> None:
     await Supervisor(plan, home, progress).run()
 
 
-def make_plan(manifest: Manifest, home: Home, *, shape: str, host: str, port: int, demo: bool) -> Plan:
-    """What the supervisor runs for a shape of `tricorn.toml`.
-
-    Raises:
-        SuperviseError: there is no such shape.
-    """
-    from tricorn.data.server import server_for
-    from tricorn.supervise.child import ProcessPlan
-    from tricorn.supervise.supervisor import Plan
-
-    if shape not in manifest.shapes:
-        raise SuperviseError(f"there is no shape {shape!r}", remedy=f"choose one of: {', '.join(manifest.shapes)}")
-    base = [sys.executable, "-P", "-m", "tricorn", "--app", str(manifest.root)]
-    names = manifest.shapes[shape].processes
-    processes = tuple(
-        ProcessPlan(name, (*base, "serve", name, "--home", str(home.path)), gateway=manifest.processes[name].gateway)
-        for name in names
-    )
-    flags = [] if demo else ["--no-demo-data"]
-    url = os.environ.get("DATABASE_URL")
-    return Plan(
-        shape=shape,
-        host=host,
-        port=port,
-        processes=processes,
-        prepare=ProcessPlan("prepare", (*base, "prepare", "--home", str(home.path), *flags)),
-        store=None if url else server_for(None, state_dir=home.path),
-        database=manifest.name,
-        ready_paths=("/health/ready", *([manifest.demo.ready] if manifest.demo and demo and _development() else [])),
-        note=manifest.demo.note if manifest.demo and demo and _development() else "",
-        services=tuple(
-            {"name": short_name(contract), "contract": contract, "implementation": "python", "process": process}
-            for process in names
-            for context in manifest.processes[process].contexts
-            for contract in manifest.contexts[context].contracts
-        ),
-    )
-
-
-def _development() -> bool:
-    return os.environ.get("TRICORN_ENVIRONMENT", "development") == "development"
-
-
-def short_name(contract: str) -> str:
-    """The name of a contract in commands: "agora.pricing.v1.PromotionsService" is "promotions"."""
-    return contract.rpartition(".")[2].removesuffix("Service").lower()
-
-
-def _detached(home: Home, words: list[str]) -> int:
-    """Start the supervisor in a session of its own, and wait until it answers or gives up."""
+def _detached(home: Home, words: list[str], wait: Wait) -> int:
+    """Start the supervisor in a session of its own, and wait until it answers (and its parts are bound) or gives up."""
     home.make()
     progress = make_progress(home, follow=False)
     reader, writer = os.pipe()
@@ -142,18 +119,28 @@ def _detached(home: Home, words: list[str]) -> int:
         raise cannot_write(error, output) from error
     finally:
         os.close(writer)
-    said = ""
+    end = "ready" if wait is Wait.READY else "settled"
+    said, stay = "", []
     try:
         with os.fdopen(reader, "rb") as lines:
             for line in lines:
                 said = replay(line, progress)
-                if said in {"ready", "failed"}:
+                if said == "settled":
+                    stay = json.loads(line)[1][0]
+                if said in {end, "failed"}:
                     break
     except KeyboardInterrupt:
         supervisor.terminate()
         supervisor.wait()
         raise
-    if said == "ready":
+    if said == end and stay:
+        progress.failed(
+            f"it runs, but not every native part is bound: {stay[0]}",
+            "mend that and start it again; `tricorn bind TARGET=auto` has new evidence looked at while it runs",
+            "",
+        )
+        return 1
+    if said == end:
         return 0
     if said != "failed":
         progress.failed("the supervisor ended before anything was answered", f"read why in {output}", _tail(output))

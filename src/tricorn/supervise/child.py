@@ -21,11 +21,15 @@ _TAIL_BYTES = 20_000
 
 @dataclass(frozen=True)
 class ProcessPlan:
-    """What to run. `command` gets `--life-fd N --ready-fd M`, and `--public-fd P` if it holds the gateway."""
+    """What to run. `command` gets `--life-fd N --ready-fd M`, and `--public-fd P` if it holds the gateway.
+
+    At `address` (`unix:PATH` or `HOST:PORT`) it answers gRPC, its health among it; empty: nowhere.
+    """
 
     name: str
     command: tuple[str, ...]
     gateway: bool = False
+    address: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -38,6 +42,7 @@ class Child:
         self._log_offset = 0
         self._ready_reader = -1
         self._life_writer = -1
+        self._begun = b""
         self._process: subprocess.Popen[bytes]
 
     @property
@@ -94,6 +99,15 @@ class Child:
 
         A line is "ready", or a JSON object about how far it is.
         """
+        lines: list[bytes] = []
+        while not lines:
+            said = await self._said()
+            if not said:
+                return []
+            *lines, self._begun = (self._begun + said).split(b"\n")
+        return [{"ready": True} if line == b"ready" else json.loads(line) for line in lines if line]
+
+    async def _said(self) -> bytes:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(self._ready_reader, readable.set)
@@ -101,8 +115,7 @@ class Child:
             await readable.wait()
         finally:
             loop.remove_reader(self._ready_reader)
-        said = os.read(self._ready_reader, 65536).decode(errors="replace")
-        return [{"ready": True} if line == "ready" else json.loads(line) for line in said.splitlines() if line]
+        return os.read(self._ready_reader, 65536)
 
     async def wait(self) -> int:
         """Wait for its end; the exit status, negative for a signal."""
@@ -112,13 +125,15 @@ class Child:
 
     async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
         """SIGTERM, and SIGKILL to all it started when it is not gone after `seconds` or when there is a hurry."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._ended_or(hurry)
-        self.sweep()
+        try:
+            if self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._process.pid, signal.SIGTERM)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._ended_or(hurry)
+        finally:
+            self.sweep()  # also when whoever waits for this is cancelled
         await self.wait()
 
     async def _ended_or(self, hurry: asyncio.Event) -> None:
@@ -130,7 +145,9 @@ class Child:
                 wait.cancel()
 
     def sweep(self) -> None:
-        """Kill whatever is left of its process group, then close the pipes."""
+        """Kill whatever is left of its process group, then close the pipes. Done again, it does nothing."""
+        if self._ready_reader < 0:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         for descriptor in (self._ready_reader, self._life_writer):

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Progress(Protocol):
@@ -21,6 +21,9 @@ class Progress(Protocol):
 
     def ready(self, state: Mapping[str, Any]) -> None:
         """Requests are answered; `state` is what the state file says."""
+
+    def settled(self, stay: Sequence[str]) -> None:
+        """Every native part is bound, but for those that `stay` in Python: a line for each that says why."""
 
     def note(self, text: str) -> None:
         """Something happened that the operator should know."""
@@ -43,8 +46,10 @@ class PipeProgress:
 
     def ready(self, state: Mapping[str, Any]) -> None:
         self._send("ready", dict(state))
-        os.close(self._descriptor)
-        self._descriptor = -1
+
+    def settled(self, stay: Sequence[str]) -> None:
+        self._send("settled", list(stay))
+        self._close()
 
     def note(self, text: str) -> None:
         self._send("note", text)
@@ -58,12 +63,17 @@ class PipeProgress:
         try:
             os.write(self._descriptor, json.dumps([method, arguments]).encode() + b"\n")
         except OSError:
-            self._descriptor = -1  # whoever waited has gone
+            self._close()  # whoever waited has gone
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def replay(line: str | bytes, progress: Progress) -> str:
     """Tell `progress` what a `PipeProgress` wrote as one line; the name of what it was."""
     method, arguments = json.loads(line)
-    if method in {"stage", "step", "ready", "note", "failed"}:
+    if method in {"stage", "step", "ready", "settled", "note", "failed"}:
         getattr(progress, method)(*arguments)
     return str(method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tricorn.supervise.errors import SuperviseError
@@ -43,6 +44,19 @@ def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - no bind
     return f"http://{local}:{port}"
+
+
+def get(url: str, path: str) -> tuple[int, str]:
+    """Status and body of a GET; status 0 when nothing answers."""
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=5)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(65536).decode(errors="replace")
+    except (OSError, HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()
 
 
 def _refused(error: OSError, host: str, port: int) -> SuperviseError:

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -31,10 +32,12 @@ from tricorn.gateway import (
 from tricorn.gateway.serve import GatewayServer
 from tricorn.host import Manifest, Process, Settings
 from tricorn.host.manifest import Rate as DeclaredRate
+from tricorn.prove.proving import Proving
 from tricorn.supervise.preparation import database_name
 from tricorn.telemetry.server import MetricsServer, registry
 from tricorn.v1 import auth_pb2
 from tricorn.wire import call_scope
+from tricorn.wire.bindings import OVER_THE_CAP
 
 _SERVER_ERROR = 500
 
@@ -47,7 +50,8 @@ async def serve(
     settings: Settings,
     public: socket.socket | None = None,
     listen: str | None = None,
-    endpoints: Mapping[str, Sequence[str]] | None = None,
+    endpoints: Path | None = None,
+    bindings: Path | None = None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs a process of ``tricorn.toml`` until SIGTERM or SIGINT.
@@ -59,7 +63,8 @@ async def serve(
         settings: Of this process.
         public: The public listening socket, for the process that has the gateway.
         listen: Where others reach it by gRPC.
-        endpoints: Where the contracts are that it does not host.
+        endpoints: The file that says where contracts are; by default the home's.
+        bindings: The bindings file; by default the home's.
         on_ready: Called once requests are answered.
     """
     contexts = manifest.processes[name].contexts
@@ -72,8 +77,24 @@ async def serve(
         settings=settings,
         listen=listen,
         endpoints=endpoints,
+        bindings=bindings,
     )
+    attach_proving(process)
     await _run(process, public, on_ready)
+
+
+def attach_proving(process: Process) -> None:
+    """Has a process count, shadow and record its calls whenever bindings and orders of its home say so."""
+
+    def fallbacks() -> Mapping[tuple[str, str], int]:
+        found: Counter[tuple[str, str]] = Counter()
+        for (method, implementation, why), calls in process.asked.fallbacks().items():
+            if why != OVER_THE_CAP:  # these were refused, and are errors of the implementation as they stand
+                found[method, implementation] += calls
+        return found
+
+    proving = Proving(process.home, process.name, process.wire, process.endpoints, fallbacks)
+    process.backgrounds["proving"] = proving.run
 
 
 async def _run(process: Process, public: socket.socket | None, on_ready: Callable[[], None]) -> None:
@@ -83,7 +104,7 @@ async def _run(process: Process, public: socket.socket | None, on_ready: Callabl
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gateway = make_gateway(process.manifest, process) if public is not None else None
-    shown = registry(process.stats)
+    shown = registry(process.stats, asked=process.asked)
     shown.register(EventCollector(lambda: process.events.relays.values() if process.events else ()))
     metrics = MetricsServer(shown)
     await process.start()
@@ -157,6 +178,7 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             trusted_proxies=settings.trusted_proxies,
             comments=_comments(manifest),
             ready=process.ready,
+            generation=lambda: process.endpoints.bindings.generation,
             hsts=settings.hsts,
             observer=_observer(process),
         )

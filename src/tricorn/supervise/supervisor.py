@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
 import time
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tricorn.prove.ledger import Ledger
+from tricorn.prove.tally import read_tallies
+from tricorn.supervise.addresses import forget
 from tricorn.supervise.child import Child, ProcessPlan
+from tricorn.supervise.control import Control
 from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.growth import Part, PartPlan, grow
+from tricorn.supervise.guard import Guard
 from tricorn.supervise.home import cannot_write
-from tricorn.supervise.public import listen, url_of
+from tricorn.supervise.keeper import Keeper, Surroundings, ended
+from tricorn.supervise.limits import Limits
+from tricorn.supervise.moving import Around
+from tricorn.supervise.noted import NotedWriter
+from tricorn.supervise.operators import Operators
+from tricorn.supervise.places import Places
+from tricorn.supervise.proving import Proving
+from tricorn.supervise.public import get, listen, url_of
+from tricorn.supervise.tools import run_tool
 from tricorn.telemetry import configure_logging, get_logger
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
 
     from tricorn.supervise.home import Home
     from tricorn.supervise.progress import Progress
@@ -41,25 +54,16 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Seconds, but for `restarts`: how often a process may end by itself within `restart_window`."""
-
-    ready: float = 60.0
-    prepare: float = 600.0
-    stop: float = 12.0
-    restarts: int = 5
-    restart_window: float = 60.0
-    backoff: float = 0.25
-    longest_backoff: float = 10.0
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything about one run.
 
     Args:
         shape: the name of the shape, for `status`.
         processes: in order of need: a later one may call an earlier one.
+        parts: the native ones among them, by the name of their process.
+        grows: Python answers first, and the native parts join it; else nothing is ready before all of them are bound.
+        endpoints: where Python answers each contract.
+        shared: contracts whose rows, idempotency keys included, all implementations keep in the same tables.
         prepare: runs to its end before the processes begin, while they load: migrations, demonstration data.
         store: the database server to run; none when it is somebody else's, whom DATABASE_URL names.
         database: the application's database on `store`; processes find it in DATABASE_URL.
@@ -72,13 +76,17 @@ class Plan:
     host: str
     port: int
     processes: tuple[ProcessPlan, ...]
+    parts: Mapping[str, PartPlan] = field(default_factory=dict)
+    grows: bool = False
+    endpoints: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
     prepare: ProcessPlan | None = None
     store: Store | None = None
     database: str = ""
     ready_paths: tuple[str, ...] = ()
     services: tuple[Mapping[str, str], ...] = ()
     note: str = ""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 class Supervisor:
@@ -89,19 +97,24 @@ class Supervisor:
         self._home = home
         self._progress = progress
         self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._children: dict[str, Child] = {}
-        self._restarts: dict[str, int] = {}
+        self._control = Control(home)
+        self._guard: Guard | None = None
+        self._around = Surroundings(home, plan.limits, progress, self._write_state)
+        self._parts: dict[str, Part] = {}
+        self._keepers: dict[str, Keeper] = {}
+        self._preparing: Child | None = None
+        self._store_restarts = 0
         self._public: socket.socket | None = None
         self._phase = "starting"
         self._started = time.time()
+        self._begun = time.monotonic()
         self._store_thread: asyncio.Future[None] | None = None
-        self._word: dict[str, Any] = {}
+        self._looking: set[asyncio.Task[list[str]]] = set()
 
     def stop(self) -> None:
         """Stop in order; asked a second time, at once."""
         if self._stop.is_set():
-            self._hurry.set()
+            self._around.hurry.set()
         self._stop.set()
 
     async def run(self) -> None:
@@ -114,11 +127,20 @@ class Supervisor:
         self._home.lock()
         try:
             self._open_journal()
-            self._public = listen(self._plan.host, self._plan.port)
+            self._public = self._around.public = listen(self._plan.host, self._plan.port)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self.stop)
+            ledger = Ledger(self._home.path)
+            writer = NotedWriter(self._home, self._plan.shared, ledger)
+            self._guard = Guard(Around(writer, ledger, partial(read_tallies, self._home.path), self.trouble))
+            self._guard.recover()
+            self._guard.register(self._control)
+            Operators(self._home, writer, self._given_back).listen(self._control)
+            Proving(self._home, writer).listen(self._control)
+            self._make_keepers(Places(self._home, self._plan.endpoints, writer))
             self._write_state()
+            await self._control.start()
             await self._until_stopped(self._start_and_watch())
         except OSError as error:
             raise cannot_write(error, self._home.path) from error
@@ -129,6 +151,32 @@ class Supervisor:
             await self._shut_down()
             self._home.forget_state()
             self._home.unlock()
+
+    def trouble(self, contract: str, language: str) -> tuple[str, int]:
+        """Why the native part of a contract cannot be relied on now, empty when it can; and how often it was started again."""
+        for part in self._parts.values():
+            if contract in part.plan.contracts and part.plan.language == language:
+                why = "" if part.keeper.ready.is_set() else f"{part.plan.name} is not up: {part.stage}"
+                return why, part.keeper.restarts
+        return f"shape {self._plan.shape} has no part in {language} for it", 0
+
+    def _given_back(self, contract: str) -> None:
+        """An operator leaves a contract to the platform again: what it knows of the native part is looked at anew."""
+        for part in self._parts.values():
+            if contract in part.plan.contracts and part.keeper.ready.is_set():
+                task = asyncio.create_task(part.check(), name=f"check {part.plan.name}")
+                self._looking.add(task)
+                task.add_done_callback(self._looking.discard)
+
+    def _make_keepers(self, places: Places) -> None:
+        places.open()
+        for plan in self._plan.processes:
+            if plan.name in self._plan.parts:
+                part = Part(self._plan.parts[plan.name], self._around, places, self._begun, self._progress.note)
+                self._parts[plan.name] = part
+                self._keepers[plan.name] = part.keeper
+            else:
+                self._keepers[plan.name] = Keeper(plan, self._around)
 
     async def _until_stopped(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -141,29 +189,90 @@ class Supervisor:
             await task
 
     async def _start_and_watch(self) -> None:
-        plan = self._plan
-        self._progress.stage("starting the database" if plan.store else "starting the processes")
-        if plan.store is not None:
-            self._store_thread = asyncio.ensure_future(asyncio.to_thread(plan.store.start))
-        preparing = self._spawn(plan.prepare) if plan.prepare is not None else None
-        for process in plan.processes:
-            self._spawn(process)
-        self._write_state()
-        if self._store_thread is not None:
-            await self._store_thread
-            self._word = {"environment": {"DATABASE_URL": plan.store.admin_url(plan.database)}} if plan.store else {}
-        if preparing is not None:
-            await self._prepare(preparing)
-        for process in plan.processes:
-            self._progress.stage(f"starting {process.name}")
-            await self._begin(self._children[process.name])
-        for path in plan.ready_paths:
+        await self._start_store_and_prepare()
+        if not self._plan.grows:
+            for part in self._parts.values():
+                self._progress.stage(f"building {part.plan.name}")
+                await part.build()
+        await self._begin_all()
+        for path in self._plan.ready_paths:
             await self._answers(path)
+        await _together(
+            self._settle(),
+            self._keep_store_up(),
+            *(keeper.keep_up() for keeper in self._python),
+            *(part.keep_up() for part in self._parts.values()),
+        )
+
+    async def _begin_all(self) -> None:
+        """In order of need; but those in Python together, since each asks all others which events they want."""
+        waiting: list[asyncio.Future[None]] = []
+        try:
+            for name, keeper in self._keepers.items():
+                if name not in self._parts:
+                    self._progress.stage(f"starting {name}")
+                    waiting.append(asyncio.ensure_future(keeper.begin()))
+                elif not self._plan.grows:
+                    self._progress.stage(f"starting {name}")
+                    await self._parts[name].start()
+            await asyncio.gather(*waiting)
+        finally:
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    @property
+    def _python(self) -> list[Keeper]:
+        return [keeper for name, keeper in self._keepers.items() if name not in self._parts]
+
+    async def _start_store_and_prepare(self) -> None:
+        """The processes in Python load while the database starts and is prepared."""
+        plan, store = self._plan, self._plan.store
+        self._progress.stage("starting the database" if store else "starting the processes")
+        if store is not None:
+            self._store_thread = asyncio.ensure_future(asyncio.to_thread(store.start))
+        self._preparing = self._around.spawn(plan.prepare) if plan.prepare is not None else None
+        for keeper in self._python:
+            keeper.spawn()
+        self._write_state()
+        if store is not None and self._store_thread is not None:
+            await self._store_thread
+            self._around.word = {"environment": {"DATABASE_URL": store.admin_url(plan.database)}}
+        if self._preparing is not None:
+            self._progress.stage("preparing the database")
+            await run_tool(self._around, self._preparing, self._around.word, plan.limits.prepare, self._step)
+
+    async def _settle(self) -> None:
+        """Say that it is ready, and bring in the native parts: before that, or while it serves."""
+        if self._plan.grows:
+            self._say_ready()
+            stay = await self._grow()
+        else:
+            stay = []
+            for part in self._parts.values():
+                self._progress.stage(f"checking {part.plan.name}")
+                stay += await part.check()
+            if stay:
+                raise SuperviseError(
+                    f"shape {self._plan.shape} is not complete: {stay[0]}",
+                    remedy="mend that, or choose a shape that grows, which leaves such a part in Python",
+                )
+            self._say_ready()
+        self._progress.settled(stay)
+
+    async def _grow(self) -> list[str]:
+        try:
+            return await grow(self._parts.values())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the application answers without it
+            _log.error("the native parts could not be brought in", exc_info=error)
+            self._progress.note("the native parts could not be brought in; read why with `tricorn logs supervisor`")
+            return [str(error)]
+
+    def _say_ready(self) -> None:
         self._phase = "ready"
         self._write_state()
         _log.info("ready", url=self.url, seconds=round(time.time() - self._started, 2))
         self._progress.ready(self.state())
-        await asyncio.gather(*(self._keep_up(process) for process in plan.processes), self._keep_store_up())
 
     @property
     def url(self) -> str:
@@ -171,12 +280,14 @@ class Supervisor:
 
     def state(self) -> dict[str, Any]:
         """What the state file says: see `tricorn status --json`, plus what only this program reads."""
-        processes: list[dict[str, Any]] = [{"name": "supervisor", "pid": os.getpid(), "restarts": 0}]
+        processes: list[dict[str, Any]] = [{"name": "supervisor", "pid": os.getpid(), "restarts": 0, "address": ""}]
         store_pid = getattr(self._plan.store, "pid", None)
         if store_pid is not None:
-            processes.append({"name": "postgres", "pid": store_pid, "restarts": self._restarts.get("postgres", 0)})
-        for name, child in self._children.items():
-            processes.append({"name": name, "pid": child.pid, "restarts": self._restarts.get(name, 0)})
+            processes.append({"name": "postgres", "pid": store_pid, "restarts": self._store_restarts, "address": ""})
+        for name, keeper in self._keepers.items():
+            if keeper.child is not None:
+                said = {"name": name, "pid": keeper.pid, "restarts": keeper.restarts, "address": keeper.plan.address}
+                processes.append(said)
         return {
             "pid": os.getpid(),
             "url": self.url,
@@ -184,16 +295,11 @@ class Supervisor:
             "phase": self._phase,
             "started": self._started,
             "services": [dict(service) for service in self._plan.services],
+            "parts": [part.describe() for part in self._parts.values()],
             "processes": processes,
             "note": self._plan.note,
-            "databaseUrl": self._word.get("environment", {}).get("DATABASE_URL"),
+            "databaseUrl": self._around.word.get("environment", {}).get("DATABASE_URL"),
         }
-
-    def _spawn(self, plan: ProcessPlan) -> Child:
-        child = Child(plan, self._home.log(plan.name))
-        child.start(self._public.fileno() if self._public is not None else None)
-        self._children[plan.name] = child
-        return child
 
     def _open_journal(self) -> None:
         journal = os.open(self._home.log("supervisor"), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
@@ -208,46 +314,9 @@ class Supervisor:
                 raise
             _log.error("the state file could not be written", error=str(error))
 
-    async def _prepare(self, child: Child) -> None:
-        self._progress.stage("preparing the database")
-        child.go(**self._word)
-        try:
-            async with asyncio.timeout(self._plan.limits.prepare):
-                while lines := await child.lines():
-                    for line in lines:
-                        if "step" in line:
-                            self._progress.step(line["step"], int(line.get("done", 0)), int(line.get("total", 0)))
-                        if "failed" in line:
-                            raise SuperviseError(line["failed"], remedy=line.get("remedy", ""))
-                status = await child.wait()
-        except TimeoutError as error:
-            raise self._broken(child, f"was not done after {self._plan.limits.prepare:.0f} s") from error
-        if status != 0:
-            raise self._broken(child, _ended(status))
-        child.sweep()
-        del self._children[child.plan.name]
-
-    async def _begin(self, child: Child) -> None:
-        """Let a process begin, and wait until it says it is ready."""
-        child.go(**self._word)
-        try:
-            async with asyncio.timeout(self._plan.limits.ready):
-                while lines := await child.lines():
-                    if any("ready" in line for line in lines):
-                        return
-                status = await child.wait()
-        except TimeoutError as error:
-            raise self._broken(child, f"did not get ready within {self._plan.limits.ready:.0f} s") from error
-        raise self._broken(child, _ended(status) + " before it was ready")
-
-    def _broken(self, child: Child, how: str) -> SuperviseError:
-        if self._home.is_full:
-            return cannot_write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._home.path)
-        return SuperviseError(
-            f"{child.plan.name} {how}",
-            remedy=f"read why in {child.log}, or with `tricorn logs {child.plan.name}`",
-            log=child.last_words(),
-        )
+    def _step(self, line: Mapping[str, Any]) -> None:
+        if "step" in line:
+            self._progress.step(line["step"], int(line.get("done", 0)), int(line.get("total", 0)))
 
     async def _answers(self, path: str) -> None:
         """Wait until a GET of `path` is answered with 200."""
@@ -257,52 +326,15 @@ class Supervisor:
             status, body = await asyncio.to_thread(get, self.url, path)
             if status == _OK:
                 return
-            gone = next((child for child in self._children.values() if child.returncode is not None), None)
-            if gone is not None:
-                raise self._broken(gone, _ended(gone.returncode or 0))
+            for keeper in self._keepers.values():
+                if keeper.child is not None and keeper.child.returncode is not None:
+                    raise self._around.broken(keeper.child, ended(keeper.child.returncode))
             if time.monotonic() > deadline:
                 raise SuperviseError(
                     f"GET {self.url}{path} still gives {status or 'no answer'}: {body[:300]}",
                     remedy=f"read why in {self._home.logs}",
                 )
             await asyncio.sleep(0.05)
-
-    async def _keep_up(self, plan: ProcessPlan) -> None:
-        """Start a process again whenever it ends.
-
-        Raises:
-            SuperviseError: it ended too often.
-        """
-        limits = self._plan.limits
-        ends: list[float] = []
-        while True:
-            child = self._children[plan.name]
-            how = _ended(await child.wait())
-            words = child.last_words()
-            child.sweep()
-            now = time.monotonic()
-            ends = [end for end in ends if now - end < limits.restart_window] + [now]
-            if len(ends) > limits.restarts:
-                raise SuperviseError(
-                    f"{plan.name} ended {len(ends)} times within {limits.restart_window:.0f} s; the last time it {how}",
-                    remedy=f"read why in {child.log}",
-                    log=words,
-                )
-            pause = min(limits.backoff * 2 ** (len(ends) - 1), limits.longest_backoff)
-            _log.error("a process ended", name=plan.name, how=how, restart_in_seconds=pause)
-            self._progress.note(f"{plan.name} {how}; it is started again")
-            await asyncio.sleep(pause)
-            self._restarts[plan.name] = self._restarts.get(plan.name, 0) + 1
-            again = self._spawn(plan)
-            self._write_state()
-            try:
-                await self._begin(again)
-            except SuperviseError as error:
-                _log.error("a process did not start again", name=plan.name, error=error.what)
-                await again.stop(0, self._hurry)
-                continue
-            _log.info("a process is up again", name=plan.name)
-            self._progress.note(f"{plan.name} is up again")
 
     async def _keep_store_up(self) -> None:
         store = self._plan.store
@@ -318,15 +350,26 @@ class Supervisor:
                 self._progress.note("the database server ended; it is started again")
                 await asyncio.to_thread(store.stop)
                 await asyncio.to_thread(store.start)
-                self._restarts["postgres"] = self._restarts.get("postgres", 0) + 1
+                self._store_restarts += 1
                 self._write_state()
 
     async def _shut_down(self) -> None:
         if self._phase == "ready":
             self._progress.note("stopping")
         self._phase = "stopping"
-        for child in reversed(self._children.values()):
-            await child.stop(self._plan.limits.stop, self._hurry)
+        if self._guard is not None:
+            await self._guard.close()
+        await self._control.stop()
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
+        if self._preparing is not None:
+            await self._preparing.stop(self._plan.limits.stop, self._around.hurry)
+        keepers = list(self._keepers.values())
+        if self._plan.grows:  # those that joined last are needed by those that were there before
+            keepers.sort(key=lambda keeper: keeper.plan.name not in self._parts)
+        for keeper in reversed(keepers):
+            await keeper.stop(self._plan.limits.stop)
         if self._store_thread is not None:
             with contextlib.suppress(Exception):
                 await self._store_thread
@@ -334,24 +377,17 @@ class Supervisor:
                 await asyncio.to_thread(self._plan.store.stop)
         if self._public is not None:
             self._public.close()
+        forget(keeper.plan.address for keeper in keepers)
         _log.info("stopped")
 
 
-def _ended(status: int) -> str:
-    if status < 0:
-        with contextlib.suppress(ValueError):
-            return f"was ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
-
-
-def get(url: str, path: str) -> tuple[int, str]:
-    """Status and body of a GET; status 0 when nothing answers."""
-    connection = HTTPConnection(url.removeprefix("http://"), timeout=5)
+async def _together(*works: Awaitable[None]) -> None:
+    """Wait for all of them; when one fails or this is cancelled, none goes on."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(65536).decode(errors="replace")
-    except (OSError, HTTPException) as error:
-        return 0, str(error)
+        await asyncio.gather(*tasks)
     finally:
-        connection.close()
+        for task in tasks:
+            if not task.cancelling():  # a second time would cut short how it ends
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

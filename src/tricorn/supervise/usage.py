@@ -1,4 +1,4 @@
-"""How much memory processes hold."""
+"""How much memory processes hold, and how much they compute."""
 
 from __future__ import annotations
 
@@ -39,4 +39,16 @@ def pss_bytes(pids: list[int]) -> int | None:
             continue
         kilobytes = next((line.split()[1] for line in text.splitlines() if line.startswith(_PSS)), "0")
         total = (total or 0) + int(kilobytes) * 1024
+    return total
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """What processes have computed so far, without those of their children that have ended."""
+    total = 0.0
+    for pid in pids:
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
     return total

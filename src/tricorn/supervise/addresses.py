@@ -1,0 +1,68 @@
+"""Where the processes of a home answer gRPC: unix sockets in a short folder that only its user may enter."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tricorn.data.sockets import process_folder
+from tricorn.host.references import REFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tricorn.host.manifest import Manifest
+    from tricorn.supervise.home import Home
+
+ENDPOINTS_FILE = "endpoints.json"
+_VERSION = 1
+_UNIX = "unix:"
+
+
+def addresses_of(home: Home, processes: Sequence[str]) -> dict[str, str]:
+    """An address for each process; the folder of the sockets is made.
+
+    Raises:
+        DataError: the folder is somebody else's, or its path is too long for a socket.
+    """
+    longest = max((f"{name}.sock" for name in processes), key=len, default="")
+    folder = process_folder(home.path, longest)
+    return {name: f"{_UNIX}{folder / name}.sock" for name in processes}
+
+
+def python_endpoints(manifest: Manifest, addresses: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+    """Where Python answers each contract: addresses by contract and implementation."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for process, address in addresses.items():
+        for context in manifest.processes[process].contexts:
+            for contract in manifest.contexts[context].contracts:
+                found.setdefault(contract, {REFERENCE: []})[REFERENCE].append(address)
+    return found
+
+
+def write_endpoints(home: Home, endpoints: Mapping[str, Mapping[str, list[str]]]) -> None:
+    """Replace the endpoints file in one step.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = home.path / ENDPOINTS_FILE
+    scratch = path.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump({"version": _VERSION, "endpoints": endpoints}, file, indent=1)
+    scratch.replace(path)
+
+
+def forget(addresses: Iterable[str]) -> None:
+    """Remove the sockets of processes that have ended, their locks, and the folder when that was all."""
+    for address in addresses:
+        if not address.startswith(_UNIX):
+            continue
+        path = Path(address.removeprefix(_UNIX))
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+            path.parent.rmdir()

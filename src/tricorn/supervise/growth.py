@@ -1,0 +1,211 @@
+"""Native parts on their way: built, started, checked, and bound if the evidence fits; else left in Python, with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tricorn.host.targets import short_name
+from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.keeper import Keeper
+from tricorn.supervise.tools import run_tool
+from tricorn.telemetry import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tricorn.supervise.child import ProcessPlan
+    from tricorn.supervise.keeper import Surroundings
+    from tricorn.supervise.places import Places
+
+_log = get_logger("tricorn.supervise")
+_SAY_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """A native part of `tricorn.toml`.
+
+    Args:
+        process: what runs once it is built.
+        build: the program that builds it.
+        check: the program that says whether it may answer.
+        contracts: what it answers.
+    """
+
+    name: str
+    language: str
+    process: ProcessPlan
+    build: ProcessPlan
+    check: ProcessPlan
+    contracts: tuple[str, ...]
+
+
+@dataclass
+class Part:
+    """One native part, and how far it is.
+
+    Args:
+        since: when the run began, by the monotonic clock.
+        say: tells the operator a line.
+    """
+
+    plan: PartPlan
+    around: Surroundings
+    places: Places
+    since: float
+    say: Callable[[str], None]
+    stage: str = "waiting"
+    found: dict[str, str] = field(default_factory=dict)
+    """Of each contract that was decided about: where it is on its way, in a few words."""
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(self.plan.process, self.around)
+        self._started = asyncio.Event()
+        self._one_check = asyncio.Lock()
+
+    def describe(self) -> dict[str, Any]:
+        """What the state file says about it."""
+        return {
+            "name": self.plan.name,
+            "language": self.plan.language,
+            "process": self.plan.process.name,
+            "address": self.plan.process.address,
+            "up": self.keeper.ready.is_set(),
+            "stage": self.stage,
+            "contracts": {contract: self.found.get(contract, self.stage) for contract in self.plan.contracts},
+        }
+
+    async def build(self) -> None:
+        """Build it, if its sources changed.
+
+        Raises:
+            SuperviseError: it cannot be built.
+        """
+        self._at("building")
+        name, last = self.plan.name, 0.0
+
+        def heard(line: Mapping[str, Any]) -> None:
+            nonlocal last
+            if "step" in line and time.monotonic() - last > _SAY_SECONDS:
+                last = time.monotonic()
+                self.say(f"building {name}" + (f": {line['step']}" if line["step"] else ""))
+            if line.get("built"):
+                self.say(f"{name} was built in {line['built']:.0f} s")
+
+        await self._run(self.plan.build, self.around.limits.build, heard)
+
+    async def start(self) -> None:
+        """Start its process.
+
+        Raises:
+            SuperviseError: it does not start.
+        """
+        self._at("starting")
+        try:
+            self.keeper.spawn()
+            self.around.changed()
+            await self.keeper.begin()
+        except OSError as error:
+            raise SuperviseError(
+                f"{self.plan.name} cannot be started: {error.strerror}",
+                remedy=f"look at {self.plan.process.command[0]}",
+            ) from error
+        except SuperviseError:
+            await self.keeper.stop(0)
+            raise
+        self._started.set()
+        self.places.arrived(self.plan.contracts, self.plan.language, self.plan.process.address)
+
+    async def check(self) -> list[str]:
+        """Play its cases, look at its evidence, and bind what is shown to be the same.
+
+        Returns:
+            A line for each contract that stays in Python although nobody chose that.
+        """
+        async with self._one_check:
+            self._at("checking")
+            found: list[Mapping[str, Any]] = []
+            limit = self.around.limits.check
+            try:
+                await self._run(self.plan.check, limit, lambda line: found.extend(line.get("checked", ())))
+                stay = [line for each in found if (line := self._judge(each))]
+            except SuperviseError as error:
+                stay = [self._refuse(contract, error.what, error.remedy) for contract in self.plan.contracts]
+            self._at("up")
+            return stay
+
+    async def keep_up(self) -> None:
+        """Keep its process up from its start on; give the part up when that fails too often."""
+        await self._started.wait()
+        try:
+            await self.keeper.keep_up()
+        except SuperviseError as error:
+            await self.keeper.stop(0)
+            self.give_up(error, "given up")
+
+    def give_up(self, error: SuperviseError, stage: str = "not there") -> list[str]:
+        """Leave all of its contracts in Python, and say so: the lines that do."""
+        self.places.left(self.plan.contracts, self.plan.language)
+        self._at(stage)
+        return [self._stays(contract, error.what, error.remedy) for contract in self.plan.contracts]
+
+    def _judge(self, found: Mapping[str, Any]) -> str:
+        """Bind a contract or leave it; the line that says why it was left."""
+        contract, same = str(found["contract"]), f"{found['passed']}/{found['cases']} cases the same"
+        if found["finding"]:
+            return self._refuse(contract, f"{same}; the first that is not: {found['finding']}")
+        if not found["cases"]:
+            return self._refuse(contract, "no case of it could be played")
+        if self.places.chosen(contract):
+            self.found[contract] = "chosen by an operator"
+            self.say(f"{short_name(contract)} is answered as an operator chose   {same}")
+            return ""
+        if not found["fresh"]:
+            return self._refuse(contract, f"{same}, but {found['why']}")
+        self.places.bind(contract, self.plan.language)
+        self.found[contract] = "bound"
+        self.around.changed()
+        after = f"bound after {time.monotonic() - self.since:.0f} s"
+        parts = (f"{short_name(contract)} -> {self.plan.language}", same, found["gain"], after)
+        self.say("   ".join(filter(None, parts)))
+        _log.info("bound", contract=contract, implementation=self.plan.language, cases=found["cases"])
+        return ""
+
+    def _refuse(self, contract: str, why: str, remedy: str = "") -> str:
+        self.places.release(contract)
+        return self._stays(contract, why, remedy)
+
+    def _stays(self, contract: str, why: str, remedy: str = "") -> str:
+        self.found[contract] = f"python: {why}"
+        self.around.changed()
+        line = f"{short_name(contract)} stays in python: {why}" + (f"; {remedy}" if remedy else "")
+        _log.warning("a contract stays in Python", contract=contract, why=why, remedy=remedy)
+        self.say(line)
+        return line
+
+    async def _run(self, plan: ProcessPlan, seconds: float, heard: Callable[[Mapping[str, Any]], None]) -> None:
+        await run_tool(self.around, self.around.spawn(plan), {}, seconds, heard)
+
+    def _at(self, stage: str) -> None:
+        self.stage = stage
+        self.around.changed()
+
+
+async def grow(parts: Iterable[Part]) -> list[str]:
+    """Bring native parts into a running application, one after the other; the lines of those that stay in Python.
+
+    Nothing that goes wrong with one of them touches what runs.
+    """
+    stay: list[str] = []
+    for part in parts:
+        try:
+            await part.build()
+            await part.start()
+        except SuperviseError as error:
+            stay += part.give_up(error)
+        else:
+            stay += await part.check()
+    return stay

@@ -1,0 +1,85 @@
+"""Who answers what, and where: the two files that every process reads, as native parts come and go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from tricorn.host.references import REFERENCE
+from tricorn.supervise.addresses import write_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tricorn.supervise.home import Home
+    from tricorn.wire.bindings import Binding, Bindings
+
+_BY = "grow"
+
+
+class Writer(Protocol):
+    """The one who writes the bindings file."""
+
+    @property
+    def current(self) -> Bindings: ...
+
+    def write(self, change: Callable[[Bindings], Iterable[Binding]]) -> object: ...
+
+
+class Places:
+    """The endpoints and the bindings of a home.
+
+    A native part has an address only as long as it is there; a binding to a part without one is answered by Python.
+
+    Args:
+        endpoints: where Python answers each contract.
+        writer: writes the bindings.
+    """
+
+    def __init__(self, home: Home, endpoints: Mapping[str, Mapping[str, list[str]]], writer: Writer) -> None:
+        self._home = home
+        self._endpoints = {contract: dict(at) for contract, at in endpoints.items()}
+        self._writer = writer
+
+    def open(self) -> None:
+        """Begin with Python: what was bound without an operator is bound again once it was checked again."""
+        self._back(list(self._writer.current.by_target))
+        write_endpoints(self._home, self._endpoints)
+
+    def arrived(self, contracts: Iterable[str], language: str, address: str) -> None:
+        """A native part answers at an address from now on; who gets its answers is a matter of the bindings."""
+        for contract in contracts:
+            self._endpoints.setdefault(contract, {})[language] = [address]
+        write_endpoints(self._home, self._endpoints)
+
+    def left(self, contracts: Iterable[str], language: str) -> None:
+        """A native part is gone for good: Python answers all of its contracts."""
+        contracts = list(contracts)
+        for contract in contracts:
+            self._endpoints.get(contract, {}).pop(language, None)
+        write_endpoints(self._home, self._endpoints)
+        self._back(contracts)
+
+    def chosen(self, contract: str) -> bool:
+        """Whether an operator decided who answers a contract."""
+        return not self._writer.current.at(contract).auto
+
+    def bind(self, contract: str, language: str) -> None:
+        """Have an implementation answer every call of a contract."""
+        self._to(language, [contract])
+
+    def release(self, contract: str) -> None:
+        """Have Python answer every call of a contract that is not to be trusted to its native part."""
+        now = self._writer.current
+        bound = [target for target in now.by_target if target.partition("/")[0] == contract and now.at(target).native]
+        if bound:
+            self._to(REFERENCE, bound)
+
+    def _back(self, targets: Iterable[str]) -> None:
+        """Have Python answer what was bound without an operator."""
+        now = self._writer.current
+        if back := [target for target in targets if now.at(target).auto and now.at(target).native is not None]:
+            self._to(REFERENCE, back)
+
+    def _to(self, implementation: str, targets: Iterable[str]) -> None:
+        self._writer.write(lambda now: [replace(now.at(target).to(implementation), by=_BY) for target in targets])

@@ -1,0 +1,118 @@
+"""What the supervisor runs for a shape of `tricorn.toml`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from tricorn.data.server import server_for
+from tricorn.host.natives import native_binary
+from tricorn.host.references import REFERENCE
+from tricorn.host.targets import short_name
+from tricorn.supervise.addresses import addresses_of, python_endpoints
+from tricorn.supervise.child import ProcessPlan
+from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.growth import PartPlan
+from tricorn.supervise.supervisor import Plan
+
+if TYPE_CHECKING:
+    from tricorn.host.manifest import Manifest
+    from tricorn.supervise.home import Home
+
+_METRICS = "TRICORN_METRICS_ADDRESS"
+_GROW = "grow"
+
+
+def default_shape(manifest: Manifest) -> str:
+    """`grow` where there is one, else the first."""
+    return _GROW if _GROW in manifest.shapes else next(iter(manifest.shapes), _GROW)
+
+
+def make_plan(manifest: Manifest, home: Home, *, shape: str, host: str, port: int, demo: bool) -> Plan:
+    """Everything about a run in a home.
+
+    Raises:
+        SuperviseError: there is no such shape.
+        DataError: there can be no folder for sockets.
+    """
+    if shape not in manifest.shapes:
+        raise SuperviseError(f"there is no shape {shape!r}", remedy=f"choose one of: {', '.join(manifest.shapes)}")
+    names = manifest.shapes[shape].processes
+    addresses = addresses_of(home, names)
+    parts = {name: _part(manifest, home, name, addresses[name]) for name in names if manifest.processes[name].native}
+    flags = [] if demo else ["--no-demo-data"]
+    demo = demo and manifest.demo is not None and _development()
+    return Plan(
+        shape=shape,
+        host=host,
+        port=port,
+        processes=tuple(
+            parts[name].process if name in parts else _python(manifest, home, name, addresses[name]) for name in names
+        ),
+        parts=parts,
+        grows=manifest.shapes[shape].grows,
+        endpoints=python_endpoints(manifest, addresses),
+        shared=frozenset(contract for native in manifest.natives.values() for contract in native.shared),
+        prepare=ProcessPlan("prepare", (*_tricorn(manifest), "prepare", "--home", str(home.path), *flags)),
+        store=None if os.environ.get("DATABASE_URL") else server_for(None, state_dir=home.path),
+        database=manifest.name,
+        ready_paths=("/health/ready", *([manifest.demo.ready] if manifest.demo and demo else [])),
+        note=manifest.demo.note if manifest.demo and demo else "",
+        services=tuple(
+            {
+                "name": short_name(contract),
+                "contract": contract,
+                "implementation": REFERENCE,
+                "process": process,
+                "address": addresses[process],
+            }
+            for process in names
+            for context in manifest.processes[process].contexts
+            for contract in manifest.contexts[context].contracts
+        ),
+    )
+
+
+def _python(manifest: Manifest, home: Home, name: str, address: str) -> ProcessPlan:
+    gateway = manifest.processes[name].gateway
+    command = (*_tricorn(manifest), "serve", name, "--home", str(home.path), "--listen", address)
+    return ProcessPlan(name, command, gateway=gateway, address=address, environment={} if gateway else _own_metrics())
+
+
+def _part(manifest: Manifest, home: Home, name: str, address: str) -> PartPlan:
+    part = manifest.processes[name].native
+    native = manifest.natives[part]
+    about = ("--app", str(manifest.root), "--home", str(home.path), part)
+    metrics = _own_metrics().get(_METRICS, "127.0.0.1:0")
+    command = (
+        str(native_binary(manifest, part, home.path)),
+        *("--listen", address, "--home", str(home.path), "--metrics", metrics, "--process", name),
+    )
+    log = home.logs / f"build-{part}.log"
+    return PartPlan(
+        part,
+        native.language,
+        process=ProcessPlan(name, command, address=address),
+        build=ProcessPlan(f"build-{part}", (*_module("building"), *about, "--log", str(log))),
+        check=ProcessPlan(f"check-{part}", (*_module("checking"), *about)),
+        contracts=tuple(native.contracts),
+    )
+
+
+def _own_metrics() -> dict[str, str]:
+    """The address of metrics that the operator chose is the gateway's; the others take a free port beside it."""
+    host = os.environ.get(_METRICS, "").rpartition(":")[0]
+    return {_METRICS: f"{host}:0"} if host and not host.startswith("unix") else {}
+
+
+def _tricorn(manifest: Manifest) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-m", "tricorn", "--app", str(manifest.root))
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-m", f"tricorn.supervise.{name}")
+
+
+def _development() -> bool:
+    return os.environ.get("TRICORN_ENVIRONMENT", "development") == "development"

@@ -1,0 +1,262 @@
+"""The toy application with a native part: built, checked and bound by `up`, and what operators and trouble make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PATIENCE = 120
+ADDED = """
+[natives.tally]
+language = "other"
+root = "native"
+build = ["sh", "build.sh"]
+binary = "tally"
+sources = ["native"]
+contracts = ["toy.tally.v1.TallyService"]
+needs = [{tool = "sh", how = "it is everywhere"}]
+[processes.tally]
+native = "tally"
+[shapes.grow]
+processes = ["all", "tally"]
+grows = true
+[shapes.native]
+processes = ["tally", "all"]
+[processes.writing]
+contexts = ["notes"]
+gateway = true
+[processes.counting]
+contexts = ["tally"]
+[shapes.apart]
+processes = ["counting", "writing"]
+"""
+CASES = {
+    "contract": "toy.tally.v1.TallyService",
+    "cases": [
+        {
+            "name": f"{name} has written nothing",
+            "method": "GetTally",
+            "why": "a tally begins with nothing",
+            "request": {"author": name},
+            "response": {"author": name, "notes": "0"},
+        }
+        for name in ("nobody", "somebody else")
+    ],
+}
+
+pytestmark = pytest.mark.slow
+
+
+class Toy:
+    """A copy of the toy application with a native part that is a program of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder / "toy", folder / "home"
+        shutil.copytree(
+            ROOT / "tests/toy/app", self.folder, ignore=shutil.ignore_patterns("__pycache__", "toy_proto", "docs")
+        )
+        (self.folder / "tricorn.toml").open("a").write(ADDED)
+        (self.folder / "conformance").mkdir()
+        (self.folder / "conformance" / "tally.json").write_text(json.dumps(CASES))
+        (self.folder / "native").mkdir()
+        self.writes()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRICORN_", "DATABASE_"))}
+        self.environment = {**kept, "PYTHONPATH": str(ROOT / "src")}
+        self.run("gen")
+        self.vouch()
+
+    def writes(self, *, wrong: bool = False) -> None:
+        """Writes the native part's source."""
+        source = (HERE / "native" / "tally.py").read_text()
+        for name, value in (
+            ("APPLICATION", self.folder),
+            ("PLATFORM", ROOT / "src"),
+            ("WRONG", "yes" if wrong else ""),
+        ):
+            source = source.replace(f"@{name}@", str(value))
+        (self.folder / "native" / "tally.py").write_text(f"#!{sys.executable} -P\n{source}")
+        (self.folder / "native" / "build.sh").write_text(
+            'install -m 755 tally.py "$TRICORN_BUILD/tally"; echo built >> "$TRICORN_BUILD/times"'
+        )
+
+    def vouch(self) -> None:
+        subprocess.run(
+            [sys.executable, "-P", str(HERE / "native" / "vouch.py"), str(self.folder)],
+            env=self.environment,
+            check=True,
+            timeout=PATIENCE,
+        )
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "tricorn", "--app", str(self.folder), *words]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+        )
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done
+
+    def up(self, *words: str, check: bool = True) -> str:
+        """Starts it; what it says about that."""
+        return self.run("up", "--detach", "--port", "0", "--home", str(self.home), *words, check=check).stderr
+
+    def at_home(self, *words: str) -> str:
+        return self.run(*words, "--home", str(self.home)).stdout
+
+    def status(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.at_home("status", "--json"))
+        return said
+
+    def service(self) -> dict[str, Any]:
+        return next(each for each in self.status()["services"] if each["name"] == "tally")
+
+    def process(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.status()["processes"] if each["name"] == name)
+
+    def who(self) -> str:
+        """Who answers a tally now."""
+        return "other" if self.tally("who%20answers%3F") == "4242" else "python"
+
+    def tally(self, author: str) -> str:
+        """How many notes of somebody were counted."""
+        with urllib.request.urlopen(f"{self.status()['url']}/api/v1/tally/{author}", timeout=10) as answer:  # noqa: S310
+            return str(json.loads(answer.read())["notes"])
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, "it did not come about"
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    toy = Toy(tmp_path_factory.mktemp("native"))
+    yield toy
+    toy.at_home("down")
+
+
+def test_contexts_in_processes_of_their_own_find_each_other(toy: Toy) -> None:
+    toy.up("--shape", "apart")
+    url = toy.status()["url"]
+    note = urllib.request.Request(  # noqa: S310 - our own
+        f"{url}/api/v1/notes", b'{"author": "ada", "text": "hello"}', {"content-type": "application/json"}
+    )
+
+    with urllib.request.urlopen(note, timeout=10) as answer:  # noqa: S310 - our own
+        status = answer.status
+    toy.until(lambda: toy.tally("ada") == "1")
+
+    services = {each["name"]: each["process"] for each in toy.status()["services"]}
+    toy.at_home("down")
+    assert status == 201
+    assert services == {"notes": "writing", "keys": "writing", "tally": "counting"}
+
+
+def test_it_grows_and_a_line_says_what_was_proven_and_gained(toy: Toy) -> None:
+    said = toy.up("--wait", "bound")
+
+    service = toy.service()
+    assert "tally -> other   2/2 cases the same   a tally 3 ms -> 1 ms   bound after " in said
+    assert toy.who() == "other"
+    assert (service["implementation"], service["process"], service["share"]) == ("other", "tally", 10_000)
+    assert service["health"] == "serving"
+    assert service["place"] == "bound by grow"
+    assert {each["name"] for each in toy.status()["processes"]} == {"supervisor", "postgres", "all", "tally"}
+    assert "tally" in toy.at_home("logs", "supervisor")
+
+
+def test_a_killed_part_is_replaced_and_nobody_notices(toy: Toy) -> None:
+    first = toy.process("tally")["pid"]
+
+    os.kill(first, signal.SIGKILL)
+    answers = [toy.who() for _ in range(3)]
+    toy.until(lambda: toy.process("tally")["pid"] not in {None, first} and toy.who() == "other")
+
+    assert set(answers) <= {"python", "other"}
+    assert toy.process("tally")["restarts"] == 1
+
+
+def test_a_second_start_builds_nothing_and_binds_again(toy: Toy) -> None:
+    toy.at_home("down")
+
+    said = toy.up("--wait", "bound")
+
+    assert "was built" not in said
+    assert (toy.home / "build" / "tally" / "times").read_text() == "built\n"
+    assert toy.who() == "other"
+
+
+def test_what_an_operator_bound_stays_over_restarts_until_it_is_given_back(toy: Toy) -> None:
+    toy.at_home("rollback", "tally")
+    toy.at_home("down")
+    said = toy.up("--wait", "bound")
+    stays = toy.who()
+
+    toy.at_home("bind", "tally=auto")
+    toy.until(lambda: toy.who() == "other")
+
+    assert "tally is answered as an operator chose" in said
+    assert stays == "python"
+    assert toy.service()["place"] == "bound by grow"
+
+
+def test_stale_evidence_leaves_it_in_python_and_says_so(toy: Toy) -> None:
+    toy.at_home("down")
+    evidence = toy.folder / "evidence" / "tally.other.json"
+    good = evidence.read_text()
+    fingerprints = json.loads(good)["fingerprints"]
+    evidence.write_text(good.replace(fingerprints["reference"], "0" * 64))
+
+    said = toy.up("--wait", "bound", check=False)
+
+    evidence.write_text(good)
+    assert "tally stays in python: 2/2 cases the same, but the reference changed since" in said
+    assert "tricorn verify tally" in said
+    assert toy.who() == "python"
+    assert "the reference changed" in toy.service()["place"]
+    assert toy.process("tally")["pid"]
+
+
+def test_a_failing_case_leaves_it_in_python_and_names_the_case(toy: Toy) -> None:
+    toy.at_home("down")
+    toy.writes(wrong=True)
+
+    said = toy.up("--wait", "bound", check=False)
+
+    toy.writes()
+    assert "tally stays in python: 0/2 cases the same; the first that is not: tally: nobody has written nothing" in said
+    assert toy.who() == "python"
+
+
+def test_the_native_shape_is_ready_once_all_is_bound_and_else_fails_with_the_reason(toy: Toy) -> None:
+    toy.at_home("down")
+    said = toy.up("--shape", "native")
+    bound = toy.who()
+    toy.at_home("down")
+    toy.writes(wrong=True)
+
+    failed = toy.run("up", "--detach", "--shape", "native", "--port", "0", "--home", str(toy.home), check=False)
+
+    toy.writes()
+    assert "tally -> other" in said
+    assert bound == "other"
+    assert failed.returncode == 1
+    assert "shape native is not complete: tally stays in python: 0/2 cases the same" in failed.stderr
+    left = [each for each in psutil.process_iter(["cmdline"]) if str(toy.home) in (each.info["cmdline"] or ())]
+    assert left == []
