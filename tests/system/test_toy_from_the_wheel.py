@@ -54,8 +54,14 @@ class Toy:
         )
         pins = folder / "pins.txt"
         pins.write_text("\n".join(_pins()))
-        subprocess.run([sys.executable, "-m", "venv", self._environment], check=True)
-        self.run("python", "-m", "pip", "install", "--quiet", "--constraint", str(pins), f"{wheel}[gen]", timeout=900)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._environment], check=True)
+        python = self._environment / "bin" / "python"
+        subprocess.run(
+            [Path(sys.executable).parent / "uv", "pip", "install", "--quiet", "--link-mode", "hardlink",
+             "--python", python, "--constraint", pins, f"{wheel}[gen]"],
+            check=True,
+            timeout=900,
+        )  # fmt: skip
 
     def run(
         self, program: str, *words: str, check: bool = True, timeout: float = 180
