@@ -40,8 +40,8 @@ class Shop:
             check=check,
         )
 
-    def up(self) -> Self:
-        self.command("up", "--detach", "--port", "0", "--home", str(self.home), *self._arguments)
+    def up(self, timeout: float = 120) -> Self:
+        self.command("up", "--detach", "--port", "0", "--home", str(self.home), *self._arguments, timeout=timeout)
         self.url = self.status()["url"]
         return self
 

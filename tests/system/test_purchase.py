@@ -1,9 +1,48 @@
-"""A customer's way through the shop, and what the books say afterwards."""
+"""A customer's way through the shop, and what the books say afterwards; the same whoever prices and signs."""
 
 import uuid
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
-from shop import Shop
+from natives import BUILD_SECONDS, needs_tools, shared_builds
+from shop import Shop, Visitor
+
+_NATIVE = (pytest.mark.slow, needs_tools)
+PRICING = "agora.pricing.v1.PricingService"
+SECONDS = 30
+ASKED = {"python": {"python"}, "native": {"rust"}, "split": {"python", "rust"}}
+"""Of each shape: who is asked for prices."""
+
+
+@pytest.fixture(scope="module")
+def native_agora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A filled shop whose prices and signatures are made in Rust."""
+    environment = {"TRICORN_RATE_FACTOR": "100", **shared_builds()}
+    shop = Shop(tmp_path_factory.mktemp("native") / "home", "--shape", "native", environment=environment)
+    shop.up(BUILD_SECONDS)
+    yield shop
+    shop.down()
+
+
+@pytest.fixture(
+    scope="module", params=["python", pytest.param("native", marks=_NATIVE), pytest.param("split", marks=_NATIVE)]
+)
+def shape(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def agora(request: pytest.FixtureRequest, shape: str) -> Iterator[Shop]:
+    """The shop that all tests share; or the native one, as it starts or with half of what it does given back to Python."""
+    if shape == "python":
+        yield request.getfixturevalue("agora")
+        return
+    shop: Shop = request.getfixturevalue("native_agora")
+    if shape == "split":
+        for contract in ("pricing", "signing"):
+            shop.command("bind", f"{contract}=rust:50", "--home", str(shop.home))
+    yield shop
 
 
 def test_a_customer_registers_searches_buys_and_sees_the_order(agora: Shop) -> None:
@@ -95,3 +134,32 @@ def test_nobody_sees_the_order_of_another(agora: Shop) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
+def test_prices_are_asked_of_those_whom_the_shape_names(agora: Shop, shape: str) -> None:
+    buyer, staff, quotes = agora.buyer(), agora.demo("staff"), 40
+    line = (buyer.products(pageSize=1)[0]["productId"], 1)
+    before = _asked(staff)
+
+    answers = {buyer.quote([line]).status_code for _ in range(quotes)}
+
+    agora.wait_until(lambda: (_asked(staff) - before).total() >= quotes, SECONDS)
+    asked = _asked(staff) - before
+    assert answers == {200}
+    assert set(asked) == ASKED[shape], asked
+
+
+def test_the_books_are_signed_right(agora: Shop) -> None:
+    audit = agora.command("app", "payments", "audit", "--home", str(agora.home), check=False)
+
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def _asked(staff: Visitor) -> Counter[str]:
+    """How often each implementation was asked for prices so far; Python not where it stood in for another."""
+    answer = staff.http.get("/api/v1/stats")
+    assert answer.status_code == 200, answer.text
+    pricing = [each for each in answer.json()["services"] if each["name"] == PRICING]
+    asked = Counter({each["implementation"]: int(each["calls"]) for each in pricing})
+    asked["python"] -= sum(int(each["fallbacks"]) for each in pricing)
+    return asked
