@@ -92,7 +92,7 @@ def test_bindings_that_make_no_sense_are_python_s(tmp_path: Path) -> None:
     assert _goods(tmp_path)["implementation"] == "python"
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), None])
+@pytest.mark.parametrize("pid", [os.getpid(), None], ids=["there", "gone"])
 def test_a_process_is_measured_if_it_is_there(tmp_path: Path, pid: int | None) -> None:
     state = _state()
     state["processes"][0]["pid"] = pid
