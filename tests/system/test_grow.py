@@ -1,27 +1,20 @@
 """The shop while it grows: Python answers from the start, then its native parts, built here, and nobody who buys notices."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from shop import ROOT, Shop, Visitor
+from natives import BUILD_SECONDS, needs_tools, shared_builds
+from shop import Shop, Visitor
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        shutil.which("cargo") is None or shutil.which("cc") is None, reason="the engine is built with cargo and cc"
-    ),
-]
-BUILD_SECONDS = 1800
+pytestmark = [pytest.mark.slow, needs_tools]
 NATIVE = ("pricing", "signing")
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """One that is down. What it builds is kept in the repository, where the next run finds it."""
-    builds = os.environ.get("TRICORN_BUILD_DIR", str(ROOT / ".tricorn" / "build"))
-    environment = {"TRICORN_RATE_FACTOR": "100", "TRICORN_BUILD_DIR": builds}
+    """One that is down."""
+    environment = {"TRICORN_RATE_FACTOR": "100", **shared_builds()}
     shop = Shop(tmp_path_factory.mktemp("grow") / "home", "--shape", "grow", environment=environment)
     yield shop
     shop.down()

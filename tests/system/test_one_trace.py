@@ -3,7 +3,6 @@
 import queue
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import NamedTuple, Self
 
@@ -85,12 +84,28 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> list[Sent]:
 
 def test_a_quote_is_one_trace_from_its_caller_through_python_to_rust(sent: list[Sent]) -> None:
     trace = {each.span.span_id.hex(): each for each in sent if each.span.trace_id.hex() == TRACE}
-    answered = next(each for each in trace.values() if each.process == "engine")
+    way = [each for each in trace.values() if each.process == "engine"]
+    assert len(way) == 1, f"the engine sent {len(way)} spans of this trace"
 
-    way = [answered]
     while (parent := way[-1].span.parent_span_id.hex()) in trace:
         way.append(trace[parent])
 
-    print([(e.process, e.span.name, e.span.kind) for e in way])
-    print([(e.process, e.span.name, e.span.kind) for e in trace.values()])
+    assert [(each.process, each.span.name, each.span.kind) for each in way] == [
+        ("engine", PRICE_BASKET, Span.SPAN_KIND_SERVER),
+        ("shop", PRICE_BASKET, Span.SPAN_KIND_CLIENT),
+        ("shop", CREATE_QUOTE, Span.SPAN_KIND_CLIENT),
+        ("shop", "POST", Span.SPAN_KIND_SERVER),
+    ]
     assert way[-1].span.parent_span_id.hex() == CALLER
+
+
+def test_no_span_of_a_quote_has_lost_its_parent_or_its_trace(sent: list[Sent]) -> None:
+    trace = [each for each in sent if each.span.trace_id.hex() == TRACE]
+
+    ids = {each.span.span_id.hex() for each in trace}
+    above = [each.span.name for each in trace if each.span.parent_span_id.hex() not in ids]
+    asked = [each for each in sent if (each.process, each.span.name) == ("shop", PRICE_BASKET)]
+
+    assert above == ["POST"]
+    assert len(ids) == len(trace)
+    assert [each.span.trace_id.hex() for each in asked] == [TRACE]
