@@ -2,12 +2,14 @@
 
     ./tricorn bench [NAME...] [--seconds N] [--json FILE]
 
-Names: wire, me, product, quote, order, stats, mix, profile. All by default. README.md says what the figures mean.
+Names: wire, me, product, quote, order, stats, mix, profile, pricing, shadow, verify. All by default but the last three,
+which build the native parts. README.md says what the figures mean.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,26 +19,35 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "src"), str(ROOT / "agora/src"), str(ROOT / "tests/system")]
 
-import machine  # noqa: E402 - found through the lines above
+import gain  # noqa: E402 - found through the lines above
+import machine  # noqa: E402
 import measure  # noqa: E402
+import pricing  # noqa: E402
 import profiling  # noqa: E402
 import report  # noqa: E402
+import shadow  # noqa: E402
+import verify  # noqa: E402
 import wire  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
 from shop import Shop  # noqa: E402
 
+from tricorn.host.natives import BUILDS_VARIABLE  # noqa: E402
+
 LOADED = ("me", "product", "quote", "order", "stats", "mix")
+NATIVE = ("pricing", "shadow", "verify")
 # Rate limits are not what is measured; failpoints read from a file, as the system tests use them, cost a look at it.
 ENVIRONMENT = {"TRICORN_RATE_FACTOR": "1000", "TRICORN_FAILPOINTS": ""}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tricorn bench", description="Measure Agora on this machine.")
-    parser.add_argument("names", nargs="*", help=f"wire, {', '.join(LOADED)}, profile; all by default")
+    parser.add_argument(
+        "names", nargs="*", help=f"wire, {', '.join(LOADED)}, profile (all by default), {', '.join(NATIVE)}"
+    )
     parser.add_argument("--seconds", type=float, default=8.0, help="how long each run takes (default 8)")
     parser.add_argument("--json", type=Path, help="write what was measured to this file as well")
     asked = parser.parse_args()
-    unknown = set(asked.names) - {"wire", "profile", *LOADED}
+    unknown = set(asked.names) - {"wire", "profile", *NATIVE, *LOADED}
     if unknown:
         parser.error(f"nothing is called {', '.join(sorted(unknown))}")
     found = _measure(asked.names or ["wire", *LOADED, "profile"], asked.seconds)
@@ -65,6 +76,20 @@ def _measure(names: list[str], seconds: float) -> dict[str, Any]:
     if "order" in names:
         profile = found["profile_of_orders"] = profiling.profile("order", ENVIRONMENT, seconds)
         found["one_order"] = report.one_order(found["scenarios"]["order"], profile)
+    if "pricing" in names:
+        found["pricing"] = pricing.measure()
+        print("\n" + "\n".join(pricing.lines(found["pricing"])), flush=True)
+        with _shop("--shape", "grow") as shop:
+            added = found["pricing"]["socket_adds_cpu_us"]
+            found["gain"] = gain.measure(shop, Scenarios(shop), added, seconds)
+        print("\n" + "\n".join(gain.lines(found["gain"])), flush=True)
+    if "shadow" in names:
+        with _shop("--shape", "grow") as shop:
+            found["shadow"] = shadow.measure(shop, Scenarios(shop).get("quote"), seconds)
+        print("\n" + "\n".join(shadow.lines(found["shadow"])))
+    if "verify" in names:
+        found["verify"] = verify.measure()
+        print("\n" + "\n".join(verify.lines(found["verify"])))
     if "profile" in names:
         found["profile_of_the_mix"] = profiling.profile("mix", ENVIRONMENT, seconds)
         report.profile(found["profile_of_the_mix"])
@@ -72,9 +97,11 @@ def _measure(names: list[str], seconds: float) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _shop() -> Iterator[Shop]:
+def _shop(*arguments: str) -> Iterator[Shop]:
+    # What is built already is not built again for a home of the shop's own.
+    builds = os.environ.get(BUILDS_VARIABLE, str(ROOT / ".tricorn" / "build"))
     with tempfile.TemporaryDirectory(prefix="tricorn-bench-") as folder:
-        shop = Shop(Path(folder) / "home", environment=ENVIRONMENT).up()
+        shop = Shop(Path(folder) / "home", *arguments, environment={**ENVIRONMENT, BUILDS_VARIABLE: builds}).up()
         try:
             yield shop
         finally:
