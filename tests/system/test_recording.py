@@ -25,10 +25,13 @@ def recording(agora: Shop, target: str, out: Path, *options: str) -> Iterator[su
     command = [ROOT / "tricorn", "record", target, "--out", str(out), "--home", str(agora.home), *options]
     before = set((agora.home / PARTS).glob("*/*"))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        agora.wait_until(lambda: bool(set((agora.home / PARTS).glob("*/*")) - before), SECONDS)
-        yield process
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(SECONDS)
+        try:
+            agora.wait_until(lambda: bool(set((agora.home / PARTS).glob("*/*")) - before), SECONDS)
+            yield process
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(SECONDS)
+        finally:
+            process.kill()
 
 
 def test_a_recording_that_is_interrupted_keeps_what_there_is_and_is_played_again(agora: Shop, tmp_path: Path) -> None:

@@ -240,8 +240,10 @@ class Manifest:
 
         for path in reversed(self.application.python_path):
             absolute = str((self.root / path).resolve())
-            if absolute not in sys.path:
-                sys.path.insert(0, absolute)
+            # A copy of the application that was active before must not stand in front of this one.
+            if absolute in sys.path:
+                sys.path.remove(absolute)
+            sys.path.insert(0, absolute)
         package = importlib.import_module(self.application.python_package)
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.endswith("_pb2"):
