@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -75,13 +76,22 @@ class _TooLate(BaseException):
 PATIENCE = 8
 """A request may take the reference this part of the time that its contract gives it: a few that take seconds would outweigh thousands."""
 
+RING_AGAIN = 0.001
+"""Seconds of CPU until a request that is late is rung for again, when it could not be stopped where it was."""
+
+RINGS = 200
+"""After so many it is stopped wherever it is."""
+
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+_INSTALLED = sysconfig.get_path("purelib")
+
 
 class Answering:
     """Answers requests in this process. The time of each (see `PATIENCE`) is counted in CPU: a busy machine changes no outcome."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._armed = False
+        self._rings_left = 0
         signal.signal(signal.SIGPROF, self._ring)
 
     def answer(self, requests: Sequence[Request]) -> list[tuple[Outcome, float]]:
@@ -116,18 +126,28 @@ class Answering:
 
     @contextmanager
     def _limited(self, policy: MethodPolicy) -> Iterator[None]:
-        self._armed = True
-        signal.setitimer(signal.ITIMER_PROF, policy.deadline / PATIENCE)
+        self._rings_left = RINGS
+        signal.setitimer(signal.ITIMER_PROF, policy.deadline / PATIENCE, RING_AGAIN)
         try:
             yield
         finally:
-            self._armed = False
+            self._rings_left = 0
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        if self._armed:
-            self._armed = False
-            raise _TooLate
+        if not self._rings_left:
+            return
+        self._rings_left -= 1
+        if self._rings_left and frame is not None and _may_swallow(frame):
+            return
+        self._rings_left = 0
+        raise _TooLate
+
+
+def _may_swallow(frame: FrameType) -> bool:
+    """Whether an error raised here could be lost: the standard library's callbacks of weak references and finalisers print it and go on."""
+    path = frame.f_code.co_filename
+    return path.startswith("<frozen ") or (path.startswith(_STANDARD_LIBRARY) and not path.startswith(_INSTALLED))
 
 
 _answering: Answering | None = None

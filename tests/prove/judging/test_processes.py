@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -83,6 +84,30 @@ async def test_what_takes_the_reference_too_long_is_late_whatever_the_clock_says
     outcomes = await answering.answer_all([request, Request(policy.full_name, b"\xff")])
 
     assert [outcome.kind for outcome, _ in outcomes] == [LATE, UNREAD]
+
+
+async def test_what_is_late_among_callbacks_that_lose_errors_is_stopped_outside_them(
+    quiz: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import quiz.sums.server as served  # noqa: PLC0415 - importable with `quiz`
+
+    class Forgotten:
+        pass
+
+    def forgetful(total: int, divisor: int, up: bool) -> int:
+        while True:
+            seen: WeakSet[Forgotten] = WeakSet()
+            for _ in range(100):
+                seen.add(Forgotten())  # forgotten at once: the set's callback runs, in which an error would only be printed
+
+    monkeypatch.setattr(served, "divided", forgetful)
+    answering = Answering(hosted(Site(quiz.root, SUMS, tmp_path)))
+    policy = method_policy(f"{SUMS}/Add")
+    request = Request(policy.full_name, policy.input(divisor=1, rounding=1).SerializeToString())
+
+    outcomes = await answering.answer_all([request] * 10)
+
+    assert {outcome.kind for outcome, _ in outcomes} == {LATE}
 
 
 async def test_an_answer_is_serialised_as_it_came(quiz: Manifest, tmp_path: Path) -> None:
