@@ -20,7 +20,6 @@ from tricorn.host.natives import build_folder
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "agora" / "native" / "engine"
 PLATFORM = ROOT / "rust"
-FUZZ = ENGINE / "fuzz"
 WORKSPACES = [pytest.param(ENGINE, id="engine"), pytest.param(PLATFORM, id="platform")]
 LONGEST_SECONDS = 1500
 
@@ -85,11 +84,6 @@ def test_clippy_finds_nothing(workspace: Path) -> None:
 @pytest.mark.parametrize("workspace", WORKSPACES)
 def test_the_crates_own_tests_pass(workspace: Path) -> None:
     cargo(workspace, "test", "--quiet", "--locked", "--workspace")
-
-
-@pytest.mark.full
-def test_the_fuzz_target_compiles() -> None:
-    cargo(FUZZ, "check", "--quiet", "--locked", "--no-default-features")
 
 
 @pytest.mark.slow
