@@ -12,11 +12,9 @@ from tricorn.data import DataError, EmbeddedPostgres
 from tricorn.data.cluster import explain_failure
 
 _FIRST_START = """
-import signal
 import sys
 from pathlib import Path
 from tricorn.data import EmbeddedPostgres
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 print("starting", flush=True)
 EmbeddedPostgres(Path(sys.argv[1])).start()
 print("started", flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tricorn.cli.application import HomeOption, home_of, manifest
+from tricorn.cli.shares import seconds
 from tricorn.supervise.errors import SuperviseError
 
 if TYPE_CHECKING:
@@ -207,15 +207,3 @@ def _history(home: Home, target: str | None) -> int:
     if not entries:
         typer.echo(f"nothing was ever moved in {home.path}")
     return 0
-
-
-def seconds(text: str, option: str) -> float:
-    """What ``90``, ``90s``, ``10m`` or ``2h`` means.
-
-    Raises:
-        SuperviseError: it is no time.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
-    if found is None:
-        raise SuperviseError(f"{option} {text}: not a time", remedy="write for example 90s, 10m or 2h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]

@@ -36,7 +36,10 @@ class WireReport:
         open_breakers: list[str],
         fallbacks: Mapping[tuple[str, str, str], int],
     ) -> None:
-        """Replaces the file when there is something new: at once for another generation or a problem, else once a second at most."""
+        """Replaces the file when there is something new: at once for another generation or a problem, else once a second at most.
+
+        What could not be written (a full disk) is tried again with the next call.
+        """
         said = {
             "process": self._process,
             "pid": os.getpid(),
@@ -55,6 +58,7 @@ class WireReport:
         now = time.monotonic()
         if not urgent and now - self._written_at < _LEAST_SECONDS:
             return
+        self._written_at = now
         try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             scratch = self._path.with_suffix(f".{os.getpid()}")
@@ -62,7 +66,8 @@ class WireReport:
             scratch.replace(self._path)
         except OSError as error:
             _log.warning("the report of calls could not be written", file=str(self._path), error=str(error))
-        self._said, self._written_at = said, now
+        else:
+            self._said = said
 
     def remove(self) -> None:
         """This process says nothing any more."""

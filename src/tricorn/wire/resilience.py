@@ -76,11 +76,6 @@ class Breaker:
     def is_open(self) -> bool:
         return self._opened_at is not None
 
-    @property
-    def is_probing(self) -> bool:
-        """Whether the one call is on its way that is to show whether the target works again."""
-        return self._probing
-
     def before(self) -> None:
         """Asks whether a call may be made.
 

@@ -98,7 +98,9 @@ async def test_what_is_late_among_callbacks_that_lose_errors_is_stopped_outside_
         while True:
             seen: WeakSet[Forgotten] = WeakSet()
             for _ in range(100):
-                seen.add(Forgotten())  # forgotten at once: the set's callback runs, in which an error would only be printed
+                seen.add(
+                    Forgotten()
+                )  # forgotten at once: the set's callback runs, in which an error would only be printed
 
     monkeypatch.setattr(served, "divided", forgetful)
     answering = Answering(hosted(Site(quiz.root, SUMS, tmp_path)))
