@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tricorn.cli.gen import generated, generated_rust
+from tricorn.cli.gen import generated, generated_by_plugins, generated_rust, missing_plugins
 from tricorn.contract.codegen import PLATFORM_SOURCE, descriptor_set
 from tricorn.contract.rust import missing_tool
 from tricorn.host.manifest import load_manifest
@@ -31,6 +31,19 @@ def test_generated_files_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
     stale = generated(load_manifest(AGORA), check=True)
+
+    assert stale == [], "run ./tricorn gen"
+
+
+def test_generated_go_is_fresh(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.chdir(ROOT)
+    application = load_manifest(AGORA)
+    if missing := missing_plugins(application):
+        # Only who asked for the quick tests may pass over what cannot be checked here.
+        quick = "not slow" in request.config.getoption("markexpr")
+        (pytest.skip if quick else pytest.fail)(f"the generated Go cannot be checked: {missing}")
+
+    stale = generated_by_plugins(application, check=True)
 
     assert stale == [], "run ./tricorn gen"
 

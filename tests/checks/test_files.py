@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GENERATED = re.compile(r"_pb2\.pyi?$|_tricorn\.py$|^agora/src/agora_proto/|^src/tricorn/v1/")
+GENERATED = re.compile(
+    r"_pb2\.pyi?$|_tricorn\.py$|^agora/src/agora_proto/|^src/tricorn/v1/"
+    r"|^agora/native/gen/|^go/tricorn/v1/|^agora/native/inventory/postgres/queries/"
+)
 # Written in pieces, so that this file does not name what it forbids.
 MACHINE = re.compile("|".join(["/wo" + "rk/", "/ro" + "ot/", r"/home/[a-z]+/", r"/Users/[A-Za-z]+/"]))
 HOSTS = re.compile("|".join(["pypi" + r"\.org/simple", "files" + r"\.pythonhosted", "registry" + r"\.npmjs",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-data.txt"]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-data.txt", "bench/rivals/requirements.txt"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "x86_64-apple-darwin", "aarch64-apple-darwin"]
 
 
@@ -43,7 +43,12 @@ def test_no_lock_names_a_host_or_an_option(lock: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "lock"), [("requirements.in", "requirements.txt"), ("requirements-dev.in", "requirements-dev.txt")]
+    ("wanted", "lock"),
+    [
+        ("requirements.in", "requirements.txt"),
+        ("requirements-dev.in", "requirements-dev.txt"),
+        ("bench/rivals/requirements.in", "bench/rivals/requirements.txt"),
+    ],
 )
 def test_everything_that_is_wanted_is_pinned(wanted: str, lock: str) -> None:
     lines = [line for line in (ROOT / wanted).read_text().splitlines() if line and line[0].isalpha()]

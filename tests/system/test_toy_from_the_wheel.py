@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from refusals import PROBLEM
 
 ROOT = Path(__file__).parents[2]
+GO = ROOT / "go" / "tricorn"
 PATIENCE = 30
 KEY = rsa.generate_private_key(65537, 2048)
 
@@ -32,8 +33,9 @@ pytestmark = pytest.mark.slow
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, so that nothing is left in the repository."""
     folder = tmp_path_factory.mktemp("build")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "go" / "tricorn", folder / "go" / "tricorn")
     shutil.copytree(ROOT / "src" / "tricorn", folder / "src" / "tricorn", ignore=shutil.ignore_patterns("__pycache__"))
     made = folder / "made"
     # The build back end itself: the environment that the door makes has no pip of its own.
@@ -139,6 +141,10 @@ def test_the_wheel_carries_all_of_the_platform_and_nothing_of_the_shop(wheel: Pa
         str(path.relative_to(ROOT / "src"))
         for path in (ROOT / "src" / "tricorn").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+    } | {
+        f"tricorn/go/{path.relative_to(GO)}"
+        for path in GO.rglob("*")
+        if path.is_file() and not path.name.endswith("_test.go") and "testdata" not in path.parts
     }
 
     carried = {name for name in names if ".dist-info/" not in name}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +14,7 @@ from tricorn.supervise.errors import SuperviseError
 
 if TYPE_CHECKING:
     from tricorn.contract.codegen import Source
+    from tricorn.contract.plugins import Template
     from tricorn.contract.rust import Crate
     from tricorn.host.manifest import Manifest
 
@@ -29,11 +27,16 @@ def gen(
 ) -> int:
     """Make everything that is made from the contracts and the settings, and name the files that changed.
 
-    Python messages, clients and servers of the application (and of the platform, in its own repository), Rust for the
-    crates that ask for it, what buf.gen.yaml lists for other languages, and the pages of errors and settings in docs/.
+    Python messages, clients and servers of the application (and of the platform, in its own repository), what
+    buf.gen.yaml lists for other languages (Go), Rust for the crates that ask for it, and the pages of errors and settings
+    in docs/. What needs a tool that is not here is left alone, and named.
     """
     application = manifest()
     changed = generated(application, check=check)
+    if missing := missing_plugins(application):
+        typer.echo(f"left the code of plugins (Go) alone: {missing}")
+    else:
+        changed += generated_by_plugins(application, check=check)
     missing = missing_rust(application)
     if missing:
         typer.echo(f"left Rust alone: {missing}")
@@ -61,9 +64,43 @@ def generated(application: Manifest, *, check: bool) -> list[Path]:
         changed += work(application.proto_source)
     except CodegenError as error:
         raise SuperviseError("the contracts do not compile", remedy="mend the .proto files", log=str(error)) from error
-    if not check:
-        _other_languages(application)
     return changed + _pages(application, check=check)
+
+
+def missing_plugins(application: Manifest) -> str:
+    """What the plugins of buf.gen.yaml need and this machine has not; empty when it has everything, or when none is listed."""
+    from tricorn.contract.plugins import missing_program
+
+    missing = (missing_program(template) for _, template in _templates(application))
+    return "; ".join(sorted(set(filter(None, missing))))
+
+
+def generated_by_plugins(application: Manifest, *, check: bool) -> list[Path]:
+    """Like `generated`, for what buf.gen.yaml lists.
+
+    Raises:
+        SuperviseError: the contracts do not compile, or a plugin fails.
+    """
+    from tricorn.contract.codegen import CodegenError
+    from tricorn.contract.plugins import generate
+
+    try:
+        templates = _templates(application)
+        return [path for source, template in templates for path in generate(source, template, check=check)]
+    except CodegenError as error:
+        raise SuperviseError("a plugin of buf.gen.yaml fails", remedy="see below", log=str(error)) from error
+
+
+def _templates(application: Manifest) -> list[tuple[Source, Template]]:
+    """The application's buf.gen.yaml, and the platform's in its own repository."""
+    from tricorn.contract.codegen import PLATFORM_SOURCE
+    from tricorn.contract.plugins import GO_PLATFORM, TEMPLATE, read_template
+
+    places = [(application.proto_source, application.proto_source.root / TEMPLATE, application.root)]
+    if _is_with(application, PLATFORM_SOURCE.output):
+        places.append((PLATFORM_SOURCE, GO_PLATFORM / TEMPLATE, GO_PLATFORM))
+    read = [(source, read_template(file, root)) for source, file, root in places]
+    return [(source, template) for source, template in read if template is not None]
 
 
 def missing_rust(application: Manifest) -> str:
@@ -106,29 +143,6 @@ def _is_with(application: Manifest, platform: Path) -> bool:
     return application.root.is_relative_to(platform.parents[1])
 
 
-def _other_languages(application: Manifest) -> None:
-    """Let buf run the plugins that buf.gen.yaml lists, if it lists any."""
-    template = application.root / application.application.proto / "buf.gen.yaml"
-    plugins = template.exists() and any(line.startswith("  - ") for line in template.read_text().splitlines())
-    buf = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
-    if not plugins or buf is None:
-        return
-    from tricorn.contract.codegen import descriptor_set
-
-    # An image, not the folder: only it holds the protos of the platform, wherever that is installed.
-    source = application.proto_source
-    done = subprocess.run(
-        [buf, "generate", "-#format=binpb", "--template", str(template), "--path", source.package],
-        cwd=template.parent,
-        input=descriptor_set(source),
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    if done.returncode:
-        raise SuperviseError("buf generate failed", remedy=f"mend {template}", log=done.stderr.decode(errors="replace"))
-
-
 def _pages(application: Manifest, *, check: bool) -> list[Path]:
     """The documents that are made: what differs is written, unless it is only to be named."""
     from google.protobuf import descriptor_pool
@@ -150,13 +164,30 @@ def _pages(application: Manifest, *, check: bool) -> list[Path]:
         "errors.md": errors_page(enums, comments),
         "settings.md": settings_page(models),  # type: ignore[arg-type]
     }
-    made = {folder() / "docs" / name: text for name, text in pages.items()}
+    made = {folder() / "docs" / name: text for name, text in pages.items()} | _native_gateway_pages(application)
     stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     if not check:
         for path in stale:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(made[path])
     return stale
+
+
+def _native_gateway_pages(application: Manifest) -> dict[Path, str]:
+    """What a gateway in another language shows and does not make: the OpenAPI document, and the page that reads it."""
+    from tricorn.contract.codegen import PLATFORM_SOURCE
+    from tricorn.contract.plugins import GO_PLATFORM
+    from tricorn.supervise.openapi import openapi_page, reader_pages
+
+    made: dict[Path, str] = {}
+    gateway = next((name for name, native in application.natives.items() if native.gateway), None)
+    if gateway is not None:
+        made[application.root / application.natives[gateway].root / gateway / "openapi.json"] = openapi_page(
+            application
+        )
+    if _is_with(application, PLATFORM_SOURCE.output) and GO_PLATFORM.is_dir():
+        made |= {GO_PLATFORM / "gateway" / "pages" / name: text for name, text in reader_pages().items()}
+    return made
 
 
 def _short(path: Path) -> Path:

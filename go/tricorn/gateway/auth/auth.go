@@ -1,0 +1,232 @@
+// Package auth says who calls: bearer tokens (JWT, RS256 only), the keys that sign them, and the sessions that were
+// revoked.
+package auth
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tricorn/contract"
+	"tricorn/telemetry"
+	tricornv1 "tricorn/v1"
+	"tricorn/wire"
+)
+
+// Config says whose tokens are believed.
+type Config struct {
+	Issuer   string
+	Audience string
+	// Keys asks the issuer for its public keys.
+	Keys func(context.Context) (*tricornv1.JsonWebKeySet, error)
+	// Revocations asks for every session that was revoked and whose tokens may still be unexpired; nil: nobody knows.
+	Revocations func(context.Context) (*tricornv1.ListRevocationsResponse, error)
+	// Leeway is how far clocks may be apart; zero: 5 s.
+	Leeway time.Duration
+	// RefreshInterval lies between two questions for keys that an unknown key id may cause; zero: 5 s.
+	RefreshInterval time.Duration
+	// Tokens is how many verified tokens are remembered; zero: 20,000.
+	Tokens int
+	// Wall is the time; nil: the system's.
+	Wall func() time.Time
+	// Clock is the time since some fixed moment; nil: that of the process.
+	Clock func() time.Duration
+}
+
+// Authenticator turns an Authorization header into an identity.
+//
+// A token that was verified is remembered until it ends, so that its signature is checked once; each call still asks
+// whether its session was revoked.
+type Authenticator struct {
+	config     Config
+	keys       *KeySet
+	log        *slog.Logger
+	remembered [tokenShards]tokenShard
+	seed       maphash.Seed
+	revoked    sync.Map // session id -> float64, the Unix second when its last token has ended
+	known      chan struct{}
+	once       sync.Once
+}
+
+const (
+	tokenShards = 16
+	retryPause  = time.Second
+	sweepPause  = 30 * time.Second
+)
+
+type tokenShard struct {
+	mu     sync.RWMutex
+	tokens map[string]*remembered
+	// ring has the tokens in the order they came; next is where the oldest stands once it is full.
+	ring []string
+	next int
+}
+
+type remembered struct {
+	identity *wire.Identity
+	expires  float64
+}
+
+// New makes an authenticator that remembers nothing yet.
+func New(config Config) *Authenticator {
+	if config.Leeway == 0 {
+		config.Leeway = 5 * time.Second
+	}
+	if config.RefreshInterval == 0 {
+		config.RefreshInterval = 5 * time.Second
+	}
+	if config.Tokens == 0 {
+		config.Tokens = 20_000
+	}
+	if config.Wall == nil {
+		config.Wall = time.Now
+	}
+	if config.Clock == nil {
+		began := time.Now()
+		config.Clock = func() time.Duration { return time.Since(began) }
+	}
+	log := telemetry.Logger("tricorn.gateway.auth")
+	made := &Authenticator{config: config, seed: maphash.MakeSeed(), log: log, known: make(chan struct{})}
+	made.keys = newKeySet(config.Keys, config.RefreshInterval, config.Clock, log)
+	for i := range made.remembered {
+		made.remembered[i] = tokenShard{
+			tokens: make(map[string]*remembered), ring: make([]string, max(1, config.Tokens/tokenShards)),
+		}
+	}
+	return made
+}
+
+// Revoke refuses a session from now on. ends is when its last token ends and this may be forgotten.
+func (a *Authenticator) Revoke(session string, ends time.Time) {
+	until := float64(ends.UnixNano()) / 1e9
+	for {
+		earlier, known := a.revoked.LoadOrStore(session, until)
+		if !known || earlier.(float64) >= until || a.revoked.CompareAndSwap(session, earlier, until) {
+			return
+		}
+	}
+}
+
+// Remembered is the identity of a token that was verified before; nil: ask Authenticate.
+func (a *Authenticator) Remembered(header string) *wire.Identity {
+	token, ok := bearer(header)
+	if !ok {
+		return nil
+	}
+	shard := a.shard(token)
+	shard.mu.RLock()
+	found := shard.tokens[token]
+	shard.mu.RUnlock()
+	if found == nil || found.expires <= a.wall() || a.isRevoked(found.identity.SessionID) {
+		return nil
+	}
+	return found.identity
+}
+
+// Authenticate is the identity in an Authorization header. It refuses with UNAUTHENTICATED when the token is bad, has
+// ended or was revoked, with UNAVAILABLE when it cannot be checked.
+func (a *Authenticator) Authenticate(ctx context.Context, header string) (*wire.Identity, *contract.Refusal) {
+	token, ok := bearer(header)
+	if !ok {
+		return nil, refused("the Authorization header holds no bearer token")
+	}
+	identity, ends, failure := a.verify(ctx, token)
+	if failure != nil {
+		return nil, failure
+	}
+	if a.isRevoked(identity.SessionID) {
+		return nil, refused("the session has ended; log in again")
+	}
+	a.remember(token, &remembered{identity, ends + a.config.Leeway.Seconds()})
+	return identity, nil
+}
+
+// ReadRevocations takes over what the issuer says was revoked, and forgets what has ended.
+func (a *Authenticator) ReadRevocations(ctx context.Context) error {
+	if a.config.Revocations != nil {
+		limited, cancel := context.WithTimeout(ctx, issuerTime)
+		defer cancel()
+		answer, err := a.config.Revocations(limited)
+		if err != nil {
+			return fmt.Errorf("ask the issuer for revoked sessions: %w", err)
+		}
+		for _, each := range answer.GetRevocations() {
+			a.Revoke(each.GetSessionId(), each.GetExpireTime().AsTime().Truncate(time.Second).Add(time.Second))
+		}
+	}
+	a.once.Do(func() { close(a.known) })
+	a.forgetEnded()
+	return nil
+}
+
+// Follow reads the revoked sessions at the start and whenever missed says that the news of some may have been missed,
+// again and again until it succeeds, and forgets those that ended. It returns when ctx ends.
+func (a *Authenticator) Follow(ctx context.Context, missed <-chan struct{}) {
+	for due := true; ; {
+		wait := sweepPause
+		if due {
+			err := a.ReadRevocations(ctx)
+			if due = err != nil; due {
+				a.log.WarnContext(ctx, "the revoked sessions are not known, asking again in a second", "error", err)
+				wait = retryPause
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-missed:
+			timer.Stop()
+			due = true
+		case <-timer.C:
+			a.forgetEnded()
+		}
+	}
+}
+
+// Known waits until the revoked sessions were read for the first time, or ctx ends.
+func (a *Authenticator) Known(ctx context.Context) error {
+	select {
+	case <-a.known:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the revoked sessions: %w", context.Cause(ctx))
+	}
+}
+
+func (a *Authenticator) forgetEnded() {
+	now := a.wall() - a.config.Leeway.Seconds()
+	a.revoked.Range(func(session, ends any) bool {
+		if ends.(float64) <= now {
+			a.revoked.CompareAndDelete(session, ends)
+		}
+		return true
+	})
+}
+
+func (a *Authenticator) isRevoked(session string) bool {
+	_, revoked := a.revoked.Load(session)
+	return revoked
+}
+
+func (a *Authenticator) wall() float64 { return float64(a.config.Wall().UnixNano()) / 1e9 }
+
+func (a *Authenticator) shard(token string) *tokenShard {
+	return &a.remembered[maphash.String(a.seed, token)%tokenShards]
+}
+
+func (a *Authenticator) remember(token string, what *remembered) {
+	shard := a.shard(token)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if _, known := shard.tokens[token]; !known {
+		delete(shard.tokens, shard.ring[shard.next])
+		shard.ring[shard.next] = token
+		shard.next = (shard.next + 1) % len(shard.ring)
+	}
+	shard.tokens[token] = what
+}

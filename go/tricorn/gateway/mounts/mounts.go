@@ -1,0 +1,136 @@
+// Package mounts passes path prefixes on to the HTTP sockets of other processes, upgrades included.
+package mounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+	"time"
+
+	"tricorn/contract"
+	"tricorn/gateway/exchange"
+	"tricorn/gateway/problem"
+	"tricorn/telemetry"
+)
+
+const (
+	connectTime = 2 * time.Second
+	headTime    = 30 * time.Second
+	idleTime    = 5 * time.Second
+	ours        = "Tricorn-"
+)
+
+var log = telemetry.Logger("tricorn.gateway")
+
+// Mount is a path prefix that the HTTP server at a unix socket answers.
+type Mount struct {
+	Prefix string
+	Socket string
+}
+
+// Mounts finds the mount of a path; the longest prefix wins.
+type Mounts struct {
+	mounts []mounted
+	trusts func(peer string) bool
+}
+
+type mounted struct {
+	prefix  string
+	handler http.Handler
+}
+
+// New makes mounts ready. trusts tells whose X-Forwarded-* headers are believed. It fails when a prefix takes everything or stands twice, and when
+// a socket is missing.
+func New(declared []Mount, trusts func(peer string) bool) (*Mounts, error) {
+	made := &Mounts{trusts: trusts}
+	for _, mount := range declared {
+		prefix := strings.TrimRight(mount.Prefix, "/")
+		if !strings.HasPrefix(prefix, "/") {
+			return nil, fmt.Errorf("the mount %q does not begin with / or takes everything", mount.Prefix)
+		}
+		if slices.ContainsFunc(made.mounts, func(other mounted) bool { return other.prefix == prefix }) {
+			return nil, fmt.Errorf("the mount %s is declared twice", prefix)
+		}
+		if mount.Socket == "" {
+			return nil, fmt.Errorf("the mount %s needs a socket", prefix)
+		}
+		made.mounts = append(made.mounts, mounted{prefix, made.proxy(mount.Socket)})
+	}
+	slices.SortFunc(made.mounts, func(a, b mounted) int { return len(b.prefix) - len(a.prefix) })
+	return made, nil
+}
+
+// Find gives the handler of a path; nil when nobody has it.
+func (m *Mounts) Find(path string) http.Handler {
+	for _, each := range m.mounts {
+		if rest, under := strings.CutPrefix(path, each.prefix); under && (rest == "" || rest[0] == '/') {
+			return each.handler
+		}
+	}
+	return nil
+}
+
+func (m *Mounts) proxy(socket string) http.Handler {
+	dialer := &net.Dialer{Timeout: connectTime}
+	return &httputil.ReverseProxy{
+		Rewrite: m.rewrite,
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "unix", socket)
+			},
+			DisableCompression:    true,
+			ResponseHeaderTimeout: headTime,
+			// A request on a kept connection is lost when the server closes it meanwhile; a new one to a unix socket costs little.
+			DisableKeepAlives: true,
+			IdleConnTimeout:   idleTime,
+		},
+		FlushInterval: -1,
+		ErrorHandler:  unavailable,
+	}
+}
+
+// rewrite takes off what outsiders must not say: the platform's own headers, and X-Forwarded-* unless a trusted proxy sent them.
+func (m *Mounts) rewrite(pr *httputil.ProxyRequest) {
+	x := exchange.Of(pr.In.Context())
+	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", "mounted"
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
+	pr.Out.Host = pr.In.Host
+	for name := range pr.Out.Header {
+		if strings.HasPrefix(name, ours) {
+			delete(pr.Out.Header, name)
+		}
+	}
+	if m.trusts(x.Peer) {
+		for name, values := range pr.In.Header {
+			if strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" {
+				pr.Out.Header[name] = slices.Clone(values)
+			}
+		}
+	}
+	pr.Out.Header.Add("X-Forwarded-Proto", "http")
+	pr.Out.Header.Add("X-Forwarded-For", x.Peer)
+}
+
+func unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchange.Of(r.Context())
+	if r.Context().Err() != nil {
+		x.Status, x.Code = contract.Entry(contract.ReasonCancelled).HTTP, contract.ReasonCancelled
+		return
+	}
+	log.WarnContext(r.Context(), "a mounted part did not answer", "path", r.URL.Path, "error", err)
+	detail := "this part did not answer"
+	if isDial(err) {
+		detail = "this part is not running at the moment"
+	}
+	x.Refuse(w, r, problem.FromRefusal(contract.Refuse(contract.ReasonUnavailable, detail), nil))
+}
+
+func isDial(err error) bool {
+	var operation *net.OpError
+	return errors.As(err, &operation) && operation.Op == "dial"
+}

@@ -1,0 +1,137 @@
+package gateway_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tricorn/gateway"
+	"tricorn/gateway/library"
+	"tricorn/gateway/mounts"
+)
+
+// mounted is another process's server at a unix socket: it answers with what it was asked, and speaks in capitals after an upgrade.
+func mounted(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "m") // t.TempDir makes paths that are too long for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(folder, "http")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "capitals" {
+			shout(w)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Frame-Options", "SAMEORIGIN")
+		_, _ = fmt.Fprintf(w, "%s %s host=%s body=%s user=%q for=%q proto=%q", r.Method, r.RequestURI, r.Host, body,
+			r.Header.Get("Tricorn-User-Id"), r.Header.Values("X-Forwarded-For"), r.Header.Values("X-Forwarded-Proto"))
+	}))
+	server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(func() {
+		server.Close()
+		os.RemoveAll(folder)
+	})
+	return socket
+}
+
+func shout(w http.ResponseWriter) {
+	conn, stream, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: capitals\r\n\r\n")
+	for {
+		line, err := stream.ReadString('\n')
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, strings.ToUpper(line))
+	}
+}
+
+func below(prefix, socket string) func(*gateway.Config) {
+	return func(c *gateway.Config) { c.Mounts = []mounts.Mount{{Prefix: prefix, Socket: socket}} }
+}
+
+func TestARequestBelowAMountGoesToTheOtherProcessAsItIs(t *testing.T) {
+	to := handler(t, &library.Library{}, below("/admin/", mounted(t)))
+
+	answer := asked(to, "POST", "/admin/a%2Fb?x=1&y;z", "hello", "Tricorn-User-Id: root", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https")
+	beside := asked(to, "GET", "/administrator", "")
+
+	want := `POST /admin/a%2Fb?x=1&y;z host=library.example body=hello user="" for=["192.0.2.1"] proto=["http"]`
+	if answer.Body.String() != want {
+		t.Errorf("%s, not %s", answer.Body, want)
+	}
+	if frame := answer.Header().Get("X-Frame-Options"); frame != "SAMEORIGIN" || answer.Header().Get("X-Trace-Id") != "" {
+		t.Errorf("%v", answer.Header())
+	}
+	refused(t, beside, 404, "NOT_FOUND")
+}
+
+func TestATrustedProxyMaySayWhoAsked(t *testing.T) {
+	to := handler(t, &library.Library{}, below("/admin", mounted(t)), func(c *gateway.Config) { c.TrustedProxies = []string{"192.0.2.0/24"} })
+
+	answer := asked(to, "GET", "/admin", "", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https")
+
+	if !strings.Contains(answer.Body.String(), `for=["1.1.1.1" "192.0.2.1"] proto=["https" "http"]`) {
+		t.Fatalf("%s", answer.Body)
+	}
+}
+
+func TestAProcessThatIsNotThereIs503(t *testing.T) {
+	to := handler(t, &library.Library{}, below("/admin", "/nowhere/at/all"))
+
+	refused(t, asked(to, "GET", "/admin", ""), 503, "UNAVAILABLE")
+}
+
+func TestAnUpgradeBelowAMountBecomesATunnel(t *testing.T) {
+	at := serve(t, &library.Library{}, below("/live", mounted(t)))
+	conn, err := net.Dial("tcp", at.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	reader := bufio.NewReader(conn)
+
+	_, _ = io.WriteString(conn, "GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: capitals\r\n\r\n")
+	answer, err := http.ReadResponse(reader, nil)
+	if err != nil || answer.StatusCode != 101 {
+		t.Fatalf("%v %v", answer, err)
+	}
+	_, _ = io.WriteString(conn, "louder\n")
+	line, err := reader.ReadString('\n')
+
+	if err != nil || line != "LOUDER\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+}
+
+func TestAMountThatMakesNoSenseIsAnErrorAtStart(t *testing.T) {
+	for _, declared := range [][]mounts.Mount{
+		{{Prefix: "/", Socket: "s"}}, {{Prefix: "admin", Socket: "s"}}, {{Prefix: "/a"}}, {{Prefix: "/a", Socket: "s"}, {Prefix: "/a/", Socket: "t"}},
+	} {
+		_, err := gateway.New(configured(t, &library.Library{}, func(c *gateway.Config) { c.Mounts = declared }))
+		if err == nil {
+			t.Errorf("%v is taken", declared)
+		}
+	}
+}

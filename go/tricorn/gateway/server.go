@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"tricorn/contract"
+	"tricorn/gateway/drain"
+	"tricorn/gateway/problem"
+	"tricorn/telemetry"
+)
+
+const (
+	readAhead  = 3
+	unreadable = "Invalid HTTP request received."
+)
+
+// Server serves a gateway on listening sockets.
+type Server struct {
+	gateway *gateway
+}
+
+// New makes a gateway. It fails when the contracts and the configuration do not fit: a rate class or role that is not declared, two methods at one
+// path, a route that cannot be served.
+func New(config Config) (*Server, error) {
+	if config.Limits == (Limits{}) {
+		config.Limits = DefaultLimits()
+	}
+	made, err := newGateway(config)
+	if err != nil {
+		return nil, fmt.Errorf("make the gateway: %w", err)
+	}
+	return &Server{made}, nil
+}
+
+// Handler answers requests without a socket, for tests.
+func (s *Server) Handler() http.Handler { return s.gateway }
+
+// Serve answers what comes in by a listener until the context ends, and then drains: the listener is closed (a successor has a descriptor of its
+// own), answers say "Connection: close", event streams end, and requests under way get Limits.DrainTime. A server serves once.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	limits := s.gateway.config.Limits
+	accepting := &drain.Listener{Listener: listener, WriteTime: limits.WriteTime, Fault: fault}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler:           http.HandlerFunc(s.serveHTTP),
+		Protocols:         protocols,
+		ReadHeaderTimeout: limits.HeaderTime,
+		IdleTimeout:       limits.KeepAlive,
+		// OPTIONS * is a path like any other here: there is nothing at it.
+		DisableGeneralOptionsHandler: true,
+		// More is read than is taken, so that what is too much can be told from what cannot be read.
+		MaxHeaderBytes: readAhead * limits.HeaderBytes,
+		ConnContext:    drain.WithConn,
+		ErrorLog:       stdlog.New(quiet{}, "", 0),
+	}
+	leave := func() { close(s.gateway.drained) }
+	err := drain.Serve(ctx, server, accepting, leave, limits.IdleTime, limits.DrainTime, s.gateway.config.Hurry)
+	if err != nil {
+		return fmt.Errorf("serve the gateway: %w", err)
+	}
+	return nil
+}
+
+// serveHTTP answers, and lets the connection know what is left of the request.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	body := &watchedBody{ReadCloser: r.Body}
+	ended := drain.Of(r.Context()).Begin()
+	defer func() {
+		unfinished := r.ContentLength != 0 && !body.ended && r.ProtoMajor == 1
+		if unfinished {
+			s.limitRest(w)
+		}
+		ended(unfinished)
+	}()
+	if r.ContentLength != 0 {
+		r.Body = body
+	}
+	s.gateway.ServeHTTP(w, r)
+}
+
+// limitRest bounds the time in which net/http reads what a handler left of a body, so that it can keep the connection.
+func (s *Server) limitRest(w http.ResponseWriter) {
+	rest := time.Now()
+	if w.Header().Get("Connection") != "close" {
+		rest = rest.Add(s.gateway.config.Limits.BodyTime)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(rest) // where it fails the connection is gone
+}
+
+// watchedBody knows whether all of it was read.
+type watchedBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+// Read reads.
+func (b *watchedBody) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if err == io.EOF { //nolint:errorlint // readers give it bare
+		b.ended = true
+	}
+	return n, err
+}
+
+// fault is the whole answer to a request that could not be read as HTTP.
+func fault(what drain.Fault) []byte {
+	var found *problem.Problem
+	switch what.Status {
+	case http.StatusRequestTimeout:
+		found = problem.New(contract.ReasonDeadlineExceeded, "the headers did not come in time").WithStatus(what.Status)
+	case http.StatusRequestHeaderFieldsTooLarge:
+		found = problem.New(contract.ReasonPayloadTooLarge, "the headers are too large").WithStatus(what.Status)
+	default:
+		found = problem.New(contract.ReasonMalformedRequest, unreadable)
+	}
+	trace, _ := telemetry.Trace(telemetry.Continue(context.Background(), ""))
+	traceID := fmt.Sprintf("%x", trace.TraceID)
+	body := found.Body(traceID)
+	head := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nX-Trace-Id: %s\r\n"+
+		"X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+		found.Status, http.StatusText(found.Status), problem.ContentType, len(body), traceID)
+	return append(head, body...)
+}
+
+// quiet takes what net/http says of connections that broke, which is nobody's business in the log of a public port.
+type quiet struct{}
+
+// Write notes a line.
+func (quiet) Write(line []byte) (int, error) {
+	log.Debug("the server said", "line", strings.TrimSpace(string(line)))
+	return len(line), nil
+}

@@ -1,0 +1,117 @@
+"""What Go's own tools say about the modules: format, vet, staticcheck, comments, requirements, tests with the race detector, fuzzing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "go" / "tools"
+MODULES = [
+    pytest.param(ROOT / "go" / "tricorn", id="platform"),
+    pytest.param(ROOT / "agora" / "native", id="agora"),
+    pytest.param(ROOT / "bench" / "go", id="bench"),
+]
+GENERATED = ".pb.go"
+LONGEST_SECONDS = 1500
+FUZZ_SECONDS = 10
+
+pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="there is no go")
+
+
+def go(module: Path, *arguments: str) -> str:
+    """What it says, if it is content."""
+    done = subprocess.run(
+        ["go", *arguments],
+        cwd=module,
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(done.stdout + done.stderr, pytrace=False)
+    return done.stdout
+
+
+def tool(module: Path, name: str, *arguments: str) -> str:
+    """A tool of ``go/tools``, in the version that stands there."""
+    return go(module, "tool", f"-modfile={TOOLS / 'go.mod'}", name, *arguments)
+
+
+def sources(module: Path) -> list[Path]:
+    """The files that people write."""
+    return sorted(path for path in module.rglob("*.go") if not path.name.endswith(GENERATED))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_everything_is_formatted(module: Path) -> None:
+    gofmt = shutil.which("gofmt") or str(Path(go(module, "env", "GOROOT").strip()) / "bin" / "gofmt")
+    files = [str(path) for path in sources(module)]
+
+    done = subprocess.run([gofmt, "-l", *files], capture_output=True, text=True, timeout=60, check=True)
+
+    assert files
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_vet_and_staticcheck_find_nothing(module: Path) -> None:
+    go(module, "vet", "./...")
+    tool(module, "staticcheck", "./...")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_every_exported_name_is_documented(module: Path) -> None:
+    tool(module, "revive", "-config", str(TOOLS / "revive.toml"), "-set_exit_status", "./...")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_requirements_are_those_that_the_sources_have(module: Path) -> None:
+    go(module, "mod", "tidy", "-diff")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_the_modules_own_tests_pass_with_the_race_detector(module: Path) -> None:
+    go(module, "test", "-race", "./...")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("module", MODULES)
+def test_fuzzing_finds_nothing(module: Path) -> None:
+    found = [
+        (path.parent, name)
+        for path in sources(module)
+        if path.name.endswith("_test.go")
+        for name in re.findall(r"^func (Fuzz\w+)\(", path.read_text(), re.MULTILINE)
+    ]
+
+    for folder, name in found:
+        go(folder, "test", "-run", "^$", "-fuzz", f"^{name}$", "-fuzztime", f"{FUZZ_SECONDS}s", ".")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("module", MODULES)
+def test_no_known_vulnerability_is_reached(module: Path) -> None:
+    done = subprocess.run(
+        ["go", "tool", f"-modfile={TOOLS / 'go.mod'}", "govulncheck", "./..."],
+        cwd=module,
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECONDS,
+        check=False,
+    )
+    if "fetching vulnerabilities" in done.stderr:
+        pytest.skip("the database of vulnerabilities cannot be reached")
+    assert done.returncode == 0, done.stdout + done.stderr
