@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from stockroom import MINUTE, Put, lines, product
 
+from agora.inventory.domain import State
+from agora.inventory.repository import InventoryRepository
 from agora.inventory.service import InventoryService
 from tricorn.data import Connection, Database
 from tricorn.host.testing import TestApp
@@ -66,3 +68,14 @@ async def test_a_known_key_is_answered_without_waiting_for_stock(service: Invent
     async with database.transaction() as other:
         await _hold(other, 3)
         assert await service.reserve("k", lines((3, 1)), MINUTE) == held
+
+
+async def test_units_that_come_back_while_a_reservation_waits_are_its_own(
+    service: InventoryService, database: Database
+) -> None:
+    first = await service.reserve("first", lines((1, 9)), MINUTE)
+    async with database.transaction() as other:
+        await InventoryRepository(other).release(first.reservation_id)
+        reserving = asyncio.create_task(service.reserve("second", lines((1, 10)), MINUTE))
+        await _until_somebody_waits(database)
+    assert (await reserving).state is State.HELD

@@ -13,12 +13,14 @@ import asyncpg
 from agora.inventory.domain import Allocation, Delivery, Line, Reservation, Shortage, State, Warehouse
 from tricorn.data import Connection, Database, Record
 
-# Most available first, then the lower id. Whoever waited for a row's lock sees the row as it is after the wait.
+# Most available first, then the lower id. Whoever waited for a row's lock sees the row as it is after the wait, in
+# `locked`; the UPDATE writes what follows from that alone, since PostgreSQL checks constraints first of all on what would
+# follow from the row as it was before the wait.
 _RESERVE = """
 WITH wanted AS (
     SELECT * FROM unnest($3::uuid[], $4::int[]) WITH ORDINALITY AS line (product_id, quantity, number)
 ), locked AS MATERIALIZED (
-    SELECT product_id, warehouse_id, available FROM stock
+    SELECT product_id, warehouse_id, received, available, held, sold FROM stock
     WHERE product_id = ANY ($3::uuid[]) AND NOT EXISTS (SELECT FROM reservation WHERE key = $2)
     ORDER BY product_id, warehouse_id FOR UPDATE
 ), offered AS (
@@ -36,8 +38,10 @@ WITH wanted AS (
     FROM taken HAVING sum(quantity) = (SELECT sum(quantity) FROM wanted)
     RETURNING reservation_id, state, product_ids, warehouse_ids, quantities, expire_time
 ), moved AS (
-    UPDATE stock SET available = stock.available - taken.quantity, held = stock.held + taken.quantity
-    FROM created, taken WHERE (stock.product_id, stock.warehouse_id) = (taken.product_id, taken.warehouse_id)
+    UPDATE stock SET received = locked.received, available = locked.available - taken.quantity,
+        held = locked.held + taken.quantity, sold = locked.sold
+    FROM created, taken JOIN locked USING (product_id, warehouse_id)
+    WHERE (stock.product_id, stock.warehouse_id) = (taken.product_id, taken.warehouse_id)
 ), short AS (
     SELECT product_id, wanted.quantity AS requested, coalesce(sum(taken.quantity), 0) AS available
     FROM wanted LEFT JOIN taken USING (number, product_id)

@@ -1,0 +1,22 @@
+package postgres
+
+import (
+	"time"
+
+	"agora/native/inventory/batch"
+)
+
+// Batching is how claims are put together, given how many connections there are at most: half of them, or fewer, are for
+// reservations. The measurements behind the numbers are in docs/decisions.
+func Batching(connections int32, observer batch.Observer) batch.Options {
+	return batch.Options{
+		Largest:  128,
+		Waiting:  4096,
+		Workers:  max(1, min(2, int(connections)/4)),
+		Waiters:  max(1, min(4, int(connections)/3)),
+		Linger:   time.Millisecond,
+		Longest:  5 * time.Second,
+		Attempts: 8,
+		Observer: observer,
+	}
+}

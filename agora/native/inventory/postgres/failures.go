@@ -1,0 +1,32 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATE codes that are told apart here; what the others mean to a caller, tricorn/data says.
+const (
+	lockNotAvailable     = "55P03"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	foreignKeyViolation  = "23503"
+	notNullViolation     = "23502"
+)
+
+// stateOf is the SQLSTATE that the server answered with; empty when it did not answer.
+func stateOf(err error) string {
+	var answered *pgconn.PgError
+	if errors.As(err, &answered) {
+		return answered.Code
+	}
+	return ""
+}
+
+// lost tells whether nobody knows what the server did: it did not answer, or it ended the session.
+func lost(err error) bool {
+	state := stateOf(err)
+	return state == "" || strings.HasPrefix(state, "57P") || strings.HasPrefix(state, "08")
+}
