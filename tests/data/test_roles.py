@@ -1,6 +1,7 @@
 """Who may read and write what."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -67,6 +68,49 @@ async def test_a_context_reads_what_another_has_published(cloned: ClonedDatabase
         await pears.execute("insert into pears (name, weight) values ('Conference', 180)")
 
     assert await plums.fetchval("select name from published.pear_v1") == "Conference"
+
+
+@pytest.fixture
+async def window(database_factory: DatabaseFactory, orchard: Sequence[ContextMigrations]) -> AsyncIterator[Database]:
+    """The database as it is seen by one who may see what pears publishes."""
+    watched = [replace(each, viewers=("window",)) if each.name == "pears" else each for each in orchard]
+    async with database_factory(watched) as cloned, cloned.connect("pears") as pears:
+        await pears.execute("insert into pears (name, weight) values ('Conference', 180)")
+        async with Database(cloned.viewer_url("window"), size=1, name="window") as seen:
+            yield seen
+
+
+async def test_a_viewer_reads_what_its_contexts_publish(window: Database) -> None:
+    assert await window.fetchval("select name from pear_v1") == "Conference"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from pears.pears",
+        "select * from plums.plums",
+        "insert into pear_v1 (name) values ('Comice')",
+        "create table published.more (id int)",
+        "create temporary table more (id int) on commit drop; insert into pear_v1 (name) values ('Comice')",
+        "set role test_pears_runtime",
+        "select * from tricorn.state",
+    ],
+)
+async def test_a_viewer_does_nothing_else(window: Database, sql: str) -> None:
+    with pytest.raises(
+        (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError, asyncpg.ReadOnlySQLTransactionError)
+    ):
+        await window.execute(sql)
+
+
+async def test_a_viewer_does_not_see_what_other_contexts_publish(
+    database_factory: DatabaseFactory, orchard: Sequence[ContextMigrations]
+) -> None:
+    watched = [replace(each, viewers=("window",)) if each.name == "plums" else each for each in orchard]
+
+    async with database_factory(watched) as cloned, Database(cloned.viewer_url("window"), size=1) as seen:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await seen.fetchval("select name from published.pear_v1")
 
 
 def test_a_role_name_that_postgresql_would_cut_is_refused() -> None:

@@ -43,6 +43,8 @@ async def test_no_token_is_401_with_a_challenge(client: httpx.AsyncClient) -> No
         {"exp": None},
         {"exp": "soon"},
         {"nbf": int(time.time()) + 600},
+        {"iat": int(time.time()) + 600},
+        {"iat": "now"},
         {"sub": None},
         {"sub": ""},
         {"sub": 5},
@@ -56,6 +58,14 @@ async def test_a_token_with_a_wrong_claim_is_refused(
     client: httpx.AsyncClient, issuer: Any, claims: dict[str, Any]
 ) -> None:
     assert await status(client, _encode(issuer, claims)) == 401
+
+
+async def test_a_token_of_somebody_whose_clock_is_a_minute_ahead_is_good_at_once(
+    client: httpx.AsyncClient, issuer: Any
+) -> None:
+    ahead = int(time.time()) + 60
+
+    assert await status(client, _encode(issuer, {"iat": ahead, "nbf": ahead})) == 200
 
 
 def _encode(issuer: Any, claims: dict[str, Any]) -> str:

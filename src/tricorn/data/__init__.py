@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tricorn.data.failures import retry_aborted
     from tricorn.data.ids import uuid7
     from tricorn.data.migrations import Migrated, migrate
+    from tricorn.data.names import RoleNames
     from tricorn.data.postgres import EmbeddedPostgres
     from tricorn.data.revisions import ContextMigrations, Tool, fingerprint_files
-    from tricorn.data.roles import RoleNames
     from tricorn.data.server import ExternalServer, Server, server_for
 
 __all__ = [
@@ -54,7 +54,7 @@ _MODULES = {
     "migrations": ("Migrated", "migrate"),
     "postgres": ("EmbeddedPostgres",),
     "revisions": ("ContextMigrations", "Tool", "fingerprint_files"),
-    "roles": ("RoleNames",),
+    "names": ("RoleNames",),
     "server": ("ExternalServer", "Server", "server_for"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from tricorn.data.connecting import connect_admin
 from tricorn.data.databases import create_database, drop_database
 from tricorn.data.migrations import migrate
+from tricorn.data.names import RoleNames
 from tricorn.data.revisions import ContextMigrations, fingerprint_files
-from tricorn.data.roles import RoleNames, quote
+from tricorn.data.roles import quote
 from tricorn.data.server import Server
 
 _LOCK = 0x7472_6963_6F72_6E02  # "tricorn", 2: one maker of templates on a server at a time
@@ -106,6 +107,7 @@ def _key(contexts: Sequence[ContextMigrations], fill_key: str) -> str:
             fingerprint_files([*context.extra.values(), *([context.path] if context.path else [])]),
             context.tool.fingerprint if context.tool else None,
             context.extensions,
+            context.viewers,
         ]
         for context in contexts
     ]

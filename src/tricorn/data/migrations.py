@@ -11,14 +11,16 @@ import asyncpg
 
 from tricorn.data.connecting import connect_admin
 from tricorn.data.errors import DataError
+from tricorn.data.names import RoleNames
 from tricorn.data.revisions import ContextMigrations, RevisionFiles
 from tricorn.data.roles import (
-    RoleNames,
     ensure_grants,
     ensure_roles,
     ensure_schemas,
+    ensure_views,
     quote,
     role_settings,
+    viewer_settings,
 )
 from tricorn.data.server import Server
 
@@ -49,6 +51,12 @@ class _Job:
     def context_names(self) -> list[str]:
         return [context.name for context in self.contexts]
 
+    @property
+    def viewers(self) -> dict[str, list[str]]:
+        """The contexts whose published views each viewer may read."""
+        names = sorted({viewer for context in self.contexts for viewer in context.viewers})
+        return {name: [context.name for context in self.contexts if name in context.viewers] for name in names}
+
     def fingerprint(self) -> str:
         """Changes whenever there is something to do."""
         content = {
@@ -64,6 +72,7 @@ class _Job:
                 }
                 for context in self.contexts
             },
+            "viewers": {name: {"reads": reads, "settings": viewer_settings()} for name, reads in self.viewers.items()},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -97,10 +106,11 @@ async def migrate(server: Server, database: str, contexts: Sequence[ContextMigra
         _refuse_old_server(admin.get_server_version().major)
         versions = await _versions(admin, job)
         _refuse_newer(job, versions)
-        await ensure_roles(admin, job.names, job.context_names, server.password)
+        await ensure_roles(admin, job.names, job.context_names, server.password, job.viewers)
         extensions = sorted({name for context in contexts for name in context.extensions})
         await ensure_schemas(admin, job.names, job.context_names, extensions)
         steps = await asyncio.to_thread(_run_all, job, versions)
+        await ensure_views(admin, job.names, job.context_names, job.viewers)
         await ensure_grants(admin, job.names, {name: list(tables) for name, tables in folders.items()})
         await _remember(admin, fingerprint)
         return Migrated(tuple(steps))
@@ -122,6 +132,7 @@ async def _lock(admin: Any, database: str) -> None:
 async def _is_current(admin: Any, job: _Job, fingerprint: str) -> bool:
     """Whether the last run left exactly this state; the roles are counted because a restored copy lacks them."""
     roles = [role(name) for name in job.context_names for role in (job.names.owner, job.names.runtime)]
+    roles += [job.names.viewer(name) for name in job.viewers]
     try:
         row = await admin.fetchrow(
             f"select (select value from {_PLATFORM}.state where key = 'migrations') as fingerprint,"

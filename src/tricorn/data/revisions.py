@@ -46,6 +46,7 @@ class ContextMigrations:
         extra: folders of others' tables that this schema gets first, each with the version table it is noted in.
         tool: instead of `path`.
         extensions: PostgreSQL extensions it needs, created by the administrator in the schema `extensions`.
+        viewers: who gets a role of its own that may read what this context publishes, and nothing else.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ContextMigrations:
     extra: Mapping[str, Path] = field(default_factory=dict)
     tool: Tool | None = None
     extensions: tuple[str, ...] = ()
+    viewers: tuple[str, ...] = ()
 
     def folders(self) -> dict[str, RevisionFiles]:
         """Version table -> revisions, in the order in which they run."""

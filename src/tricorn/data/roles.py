@@ -1,15 +1,14 @@
-"""Who may do what: an owner and a runtime role for each context, and one schema for what is published.
+"""Who may do what: an owner and a runtime role for each context, one schema for what is published, and viewers of that alone.
 
 Roles belong to the whole server, so their names carry a prefix; a cloned test database shares its template's roles.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
 
-from tricorn.data.errors import DataError
+from tricorn.data.names import RoleNames
 
 PUBLISHED = "published"
 EXTENSIONS = "extensions"
@@ -17,43 +16,23 @@ LOCK_MILLISECONDS = 2_000
 STATEMENT_MILLISECONDS = 4_000
 IDLE_IN_TRANSACTION_MILLISECONDS = 5_000
 OWNER_LOCK_MILLISECONDS = 10_000
-_LONGEST_NAME = 63
 _ATTEMPTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class RoleNames:
-    """The names of an application's roles, from a prefix that all its databases on a server share."""
-
-    prefix: str
-
-    def owner(self, context: str) -> str:
-        return self._name(f"{context}_owner")
-
-    def runtime(self, context: str) -> str:
-        return self._name(f"{context}_runtime")
-
-    @property
-    def readers(self) -> str:
-        """The group of all runtime roles: it may read what is published."""
-        return self._name("readers")
-
-    def _name(self, suffix: str) -> str:
-        name = f"{self.prefix}_{suffix}"
-        if len(name) > _LONGEST_NAME:
-            raise DataError(
-                f"the role name {name!r} is longer than PostgreSQL's {_LONGEST_NAME} characters",
-                where=f"application {self.prefix!r}",
-                remedy="choose a shorter name for the application or the context",
-            )
-        return name
 
 
 def role_settings(context: str) -> tuple[dict[str, str], dict[str, str]]:
     """The session settings of a context's owner and runtime role; the limits lie below the deadlines of requests."""
     path = f"{quote(context)}, {EXTENSIONS}"
     owner = {"search_path": path, "lock_timeout": f"{OWNER_LOCK_MILLISECONDS}ms", "statement_timeout": "0"}
-    runtime = {
+    return owner, _session(path)
+
+
+def viewer_settings() -> dict[str, str]:
+    """The session settings of a role that reads published views alone."""
+    return {**_session(PUBLISHED), "default_transaction_read_only": "on"}
+
+
+def _session(path: str) -> dict[str, str]:
+    return {
         "search_path": path,
         "lock_timeout": f"{LOCK_MILLISECONDS}ms",
         "statement_timeout": f"{STATEMENT_MILLISECONDS}ms",
@@ -64,23 +43,26 @@ def role_settings(context: str) -> tuple[dict[str, str], dict[str, str]]:
         "plan_cache_mode": "force_generic_plan",
         "random_page_cost": "1.1",
     }
-    return owner, runtime
 
 
 async def ensure_roles(
-    admin: Any, names: RoleNames, contexts: Sequence[str], password: Callable[[str], str | None]
+    admin: Any,
+    names: RoleNames,
+    contexts: Sequence[str],
+    password: Callable[[str], str | None],
+    viewers: Iterable[str] = (),
 ) -> None:
     """Create or mend every role; several processes may do so at once, on different databases of one server."""
     statements = [_create(names.readers, "nologin", None)]
     for context in contexts:
         owner, runtime = names.owner(context), names.runtime(context)
         for role, settings in zip((owner, runtime), role_settings(context), strict=True):
-            statements.append(_create(role, "login", password(role)))
-            statements += [
-                f"alter role {quote(role)} set {name} = {_value(name, value)}" for name, value in settings.items()
-            ]
+            statements += _login(role, settings, password(role))
         statements.append(f"grant {quote(owner)} to current_user")
         statements.append(f"grant {quote(names.readers)} to {quote(runtime)}")
+    for viewer in viewers:
+        role = names.viewer(viewer)
+        statements += _login(role, viewer_settings(), password(role))
     is_superuser = await admin.fetchval("select rolsuper from pg_roles where rolname = current_user")
     for statement in statements:
         if is_superuser and statement.endswith("to current_user"):
@@ -115,6 +97,27 @@ async def ensure_schemas(admin: Any, names: RoleNames, contexts: Sequence[str], 
         await admin.execute(statement)
 
 
+async def ensure_views(
+    admin: Any, names: RoleNames, contexts: Sequence[str], viewers: Mapping[str, Sequence[str]]
+) -> None:
+    """Let each viewer read what its contexts publish, now and later, and nothing that others do. Needs the schemas."""
+    for viewer, reads in viewers.items():
+        role = quote(names.viewer(viewer))
+        await admin.execute(f"revoke all on all tables in schema {PUBLISHED} from {role}")
+        await admin.execute(f"grant usage on schema {PUBLISHED} to {role}")
+        for context in contexts:
+            owner = names.owner(context)
+            change = f"grant select on tables to {role}" if context in reads else f"revoke all on tables from {role}"
+            await admin.execute(f"alter default privileges for role {quote(owner)} in schema {PUBLISHED} {change}")
+        for view in await admin.fetch(
+            "select format('%I.%I', nspname, relname) from pg_class join pg_namespace n on n.oid = relnamespace"
+            " where nspname = $1 and relkind in ('v', 'm', 'r', 'p') and pg_get_userbyid(relowner) = any($2::text[])",
+            PUBLISHED,
+            [names.owner(context) for context in reads],
+        ):
+            await admin.execute(f"grant select on {view[0]} to {role}")
+
+
 async def ensure_grants(admin: Any, names: RoleNames, version_tables: Mapping[str, Sequence[str]]) -> None:
     """What the default privileges give to new tables, given also to those that were there before them.
 
@@ -130,6 +133,11 @@ async def ensure_grants(admin: Any, names: RoleNames, version_tables: Mapping[st
 
 def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _login(role: str, settings: Mapping[str, str], password: str | None) -> list[str]:
+    changes = [f"alter role {quote(role)} set {name} = {_value(name, value)}" for name, value in settings.items()]
+    return [_create(role, "login", password), *changes]
 
 
 def _create(role: str, login: str, password: str | None) -> str:

@@ -30,6 +30,10 @@ class ClonedDatabase:
         """For the context's runtime role."""
         return self.clones.url(self.name, context)
 
+    def viewer_url(self, name: str) -> str:
+        """For a role that reads published views alone."""
+        return self.clones.server.url(self.name, self.clones.names.viewer(name))
+
     def admin_url(self) -> str:
         return self.clones.server.admin_url(self.name)
 

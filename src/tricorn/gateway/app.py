@@ -53,7 +53,9 @@ class Gateway:
     def __init__(self, config: GatewayConfig, *, limiter: LimitStore | None = None) -> None:
         self.config = config
         self.draining = asyncio.Event()
-        self.authenticator = Authenticator(config.auth, tokens=config.limits.tokens) if config.auth else None
+        self.authenticator = (
+            Authenticator(config.auth, wall=config.wall, tokens=config.limits.tokens) if config.auth else None
+        )
         ttls = [policy.cache.ttl for policy in config.policies if policy.cache is not None]
         self.cache = AnswerCache(
             time.monotonic,
@@ -90,6 +92,14 @@ class Gateway:
         """Refuses the tokens of a session from now on. ``expire_time``: Unix seconds at which the last of them ends."""
         if self.authenticator is not None:
             self.authenticator.revoke(session_id, expire_time)
+
+    async def start(self) -> None:
+        """Starts what runs beside requests, for a server without a lifespan: the mounts, the watch over revoked sessions."""
+        await self._lifespan.start({"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}})
+
+    async def stop(self) -> None:
+        """Ends what `start` started."""
+        await self._lifespan.stop()
 
     def drain(self) -> None:
         """Ends what would otherwise go on for long: event streams are told to come back."""

@@ -1,5 +1,6 @@
 """What a gateway is told when it is made, and what it expects of its surroundings."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -134,5 +135,7 @@ class GatewayConfig:
     observer: Observer | None = None
     ready: Callable[[], Awaitable[Mapping[str, bool]]] | None = None
     """What must work for the gateway to be of use, by name, and whether it does."""
+    wall: Callable[[], float] = time.time
+    """The time of day, Unix seconds: what tokens are held against."""
     generation: Callable[[], int] = int
     """The generation of the bindings that hold now; answers that were cached under another are not given again."""

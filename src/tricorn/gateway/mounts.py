@@ -33,6 +33,11 @@ class Mounts:
             self.apps.append(app)
             self._by_prefix.append((prefix, app))
 
+    @property
+    def prefixes(self) -> list[str]:
+        """Of all mounts, without a slash at the end."""
+        return [prefix for prefix, _ in self._by_prefix]
+
     def raw(self, path: str) -> AsgiApp | None:
         """The application at a path, as it was given."""
         for prefix, app in self._by_prefix:

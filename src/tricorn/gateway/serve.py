@@ -38,8 +38,9 @@ class GatewayServer(uvicorn.Server):
         stop: Set by the owner; begins the drain.
         drain_time: Seconds that requests in progress get to end.
         idle_time: Seconds for which connections without a request stay open, so that a request already under way is
-            still answered; 0 when no successor is there to take the next one.
+            still answered; 0 when no successor is there to take the next one. Asked again and again while it drains.
         keep_alive: Seconds that an idle connection is kept.
+        lifespan: Whether the gateway starts and stops with this; else whoever owns it does that.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class GatewayServer(uvicorn.Server):
         drain_time: float = 10.0,
         idle_time: Callable[[], float] | float = 10.0,
         keep_alive: int = 30,
+        lifespan: bool = True,
     ) -> None:
         self._tunnels: set[Tunnel] = set()
         super().__init__(
@@ -57,7 +59,7 @@ class GatewayServer(uvicorn.Server):
                 gateway,
                 http=protocol_class(gateway, self._tunnels),
                 ws="none",
-                lifespan="on",
+                lifespan="on" if lifespan else "off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -103,7 +105,6 @@ class GatewayServer(uvicorn.Server):
             await asyncio.sleep(0.1)
 
     async def _drain(self) -> None:
-        idle_time = self._idle_time() if callable(self._idle_time) else self._idle_time
         began = time.monotonic()
         self._gateway.drain()
         # Answers under way hold the list itself, later ones get what the next tick makes of the configuration.
@@ -113,6 +114,7 @@ class GatewayServer(uvicorn.Server):
         connections: set[Any] = self.server_state.connections
         while connections:
             waited = time.monotonic() - began
+            idle_time = self._idle_time() if callable(self._idle_time) else self._idle_time
             if waited >= idle_time:
                 for connection in [each for each in connections if not each.is_busy]:
                     connection.transport.close()
@@ -137,3 +139,66 @@ class GatewayServer(uvicorn.Server):
         await asyncio.sleep(_POLL)
         for server in self.servers:
             server.close()
+
+
+class Door:
+    """The public port as this process has it: opened and left as often as its owner says, while the process lives on.
+
+    What was accepted before it was left is answered, also while it is open again: each opening has a server of its own.
+
+    Args:
+        gateway: What is served.
+        public: The listening socket; it stays open.
+        drain_time: Seconds that requests in progress get to end, when connections without one have been closed.
+        idle_time: Seconds for which those stay open after the port was left; see `GatewayServer`.
+    """
+
+    def __init__(self, gateway: Gateway, public: socket.socket, *, drain_time: float, idle_time: float) -> None:
+        self._gateway = gateway
+        self._public = public
+        self._drain_time = drain_time
+        self._idle_time = idle_time
+        self._closing = False
+        self._stop: asyncio.Event | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Takes the port; returns once requests are accepted. Done again, it does nothing.
+
+        Raises:
+            RuntimeError: It cannot be served.
+        """
+        if self._stop is not None:
+            return
+        stop = asyncio.Event()
+        server = GatewayServer(
+            self._gateway,
+            stop,
+            drain_time=self._idle_time + self._drain_time,
+            idle_time=lambda: 0.0 if self._closing else self._idle_time,
+            lifespan=False,
+        )
+        self._gateway.draining.clear()
+        serving = asyncio.create_task(server.serve([self._public.dup()]), name="gateway")
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        started = asyncio.create_task(server.serving.wait())
+        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            started.cancel()
+            await serving
+            raise RuntimeError("the gateway ended before it served")
+        self._stop = stop
+
+    async def leave(self) -> None:
+        """Leaves the port to a successor, which accepts already. Done again, it does nothing."""
+        if self._stop is not None:
+            self._stop.set()
+            self._stop = None
+            await asyncio.sleep(_POLL)
+
+    async def close(self) -> None:
+        """Leaves the port for good: nobody follows, so connections without a request are closed at once. Returns when all is answered."""
+        self._closing = True
+        await self.leave()
+        await asyncio.gather(*self._serving)

@@ -1,0 +1,114 @@
+"""Reads at the Go gateway: straight from what contexts publish, without Python, and no older than the reader's own changes."""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from natives import BUILD_SECONDS, needs_tools, shared_builds
+from shop import Shop, Visitor
+
+PATIENCE = 15
+READS = 25
+
+pytestmark = [
+    pytest.mark.slow,
+    needs_tools,
+    pytest.mark.skipif(shutil.which("go") is None, reason="there is no go to build the edge with"),
+]
+
+
+@pytest.fixture(scope="module")
+def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop whose public port is the edge's, and whose prices come from the engine."""
+    environment = {"TRICORN_RATE_FACTOR": "100", **shared_builds()}
+    shop = Shop(tmp_path_factory.mktemp("edge") / "home", "--shape", "grow", environment=environment)
+    shop.up()
+    for target in ("gateway=go", "pricing=rust"):
+        shop.command("bind", target, "--home", str(shop.home), timeout=BUILD_SECONDS)
+    yield shop
+    shop.down()
+
+
+def _calls_of_python(shop: Shop) -> Counter[str]:
+    """Calls that the Python process has answered, by method; its own gateway's look at revoked sessions left out."""
+    address = (shop.home / "shop.metrics").read_text().strip()
+    counted: Counter[str] = Counter()
+    for labels, count in re.findall(
+        r"^tricorn_calls_total\{(.*)\} (.*)$", httpx.get(f"http://{address}/metrics").text, re.MULTILINE
+    ):
+        named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        counted[f"{named['service']}/{named['method']}"] += int(float(count))
+    del counted["agora.accounts.v1.AccountsService/ListRevocations"]
+    return counted
+
+
+def _read_all(visitor: Visitor, product_id: str) -> set[int]:
+    paths = ["/api/v1/users/me", f"/api/v1/products/{product_id}"]
+    queries = ["", "?query=star", "?category=Comedy&orderBy=price", "?orderBy=newest&pageSize=50"]
+    paths += [f"/api/v1/products{query}" for query in queries]
+    return {visitor.http.get(path).status_code for path in paths}
+
+
+def test_profiles_and_products_are_read_without_python(fronted: Shop) -> None:
+    buyer = fronted.buyer()
+    product_id = buyer.products(pageSize=1)[0]["productId"]
+    _read_all(buyer, product_id)
+    before = _calls_of_python(fronted)
+
+    # More than are answered from memory alone: answers with prices are kept for a second.
+    statuses = set.union(*(_read_all(buyer, product_id) for _ in range(READS)))
+    buyer.http.headers.pop("Authorization")
+    strangers = {buyer.http.get(f"/api/v1/products/{product_id}").status_code, *_searches(buyer)}
+
+    assert statuses | strangers == {200}
+    assert _calls_of_python(fronted) == before
+
+
+def _searches(visitor: Visitor) -> set[int]:
+    return {
+        visitor.http.get("/api/v1/products", params={"query": word}).status_code for word in ("love", "war", "the man")
+    }
+
+
+def test_whoever_changes_their_name_reads_it_at_once(fronted: Shop) -> None:
+    buyer = fronted.buyer()
+
+    read = []
+    for number in range(READS):
+        answer = buyer.http.patch("/api/v1/users/me", json={"displayName": f"Name {number}"})
+        assert answer.status_code == 200, answer.text
+        read.append(buyer.http.get("/api/v1/users/me").json())
+
+    assert [me["displayName"] for me in read] == [f"Name {number}" for number in range(READS)]
+    assert len({me["etag"] for me in read}) == READS
+
+
+def test_a_seller_reads_their_own_change_at_once_and_others_soon(fronted: Shop) -> None:
+    seller, other = fronted.demo("seller"), fronted.visitor()
+    category = other.http.get("/api/v1/categories").json()["categories"][0]["categoryId"]
+    product = {
+        "title": "Before", "description": "", "categoryIds": [category],
+        "basePrice": {"currency": "USD", "minorUnits": "1000"},
+    }  # fmt: skip
+    path = f"/api/v1/products/{seller.http.post('/api/v1/products', json=product).json()['productId']}"
+    assert [each.http.get(path).json()["title"] for each in (seller, other)] == ["Before", "Before"]
+
+    seller.http.patch(path, json={"title": "After"})
+
+    assert seller.http.get(path).json()["title"] == "After"
+    fronted.wait_until(lambda: other.http.get(path).json()["title"] == "After", PATIENCE)
+    seller.http.delete(path)
+    assert seller.http.get(path).status_code == 404
+
+
+def test_a_session_that_ends_while_the_edge_is_there_is_refused(fronted: Shop) -> None:
+    buyer = fronted.buyer()
+    assert buyer.http.get("/api/v1/users/me").status_code == 200
+
+    buyer.http.post("/api/v1/auth/logout", json={"refreshToken": buyer.tokens["refreshToken"]})
+
+    fronted.wait_until(lambda: buyer.http.get("/api/v1/users/me").status_code == 401, PATIENCE)
+    assert buyer.http.get("/api/v1/products").status_code == 401
