@@ -16,7 +16,7 @@ from tricorn.host.testing import TestApp, running
 from tricorn.telemetry import CallStats
 from tricorn.wire import Binding, Bindings, Call, GrpcServer, Service
 from tricorn.wire.bindings import dump_bindings
-from tricorn.wire.directory import dump_endpoints
+from tricorn.wire.endpoints import dump_endpoints
 
 TALLY = "toy.tally.v1.TallyService"
 RUST = Bindings(1, {TALLY: Binding(TALLY, {"rust": 10_000}, 1)})

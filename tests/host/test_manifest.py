@@ -135,3 +135,70 @@ def test_a_contract_has_one_native_part(tmp_path: Path) -> None:
 
     with pytest.raises(ManifestError, match=r"answered by natives\.fast already"):
         load_manifest(_write(tmp_path, GOOD + NATIVE + again))
+
+
+FRONT = GOOD.replace('contexts = ["goods"]', 'contexts = ["goods"]\ngateway = true')
+EDGE = """
+[natives.edge]
+language = "go"
+root = "native"
+build = ["go", "build", "-o", "{build}/edge", "./edge"]
+binary = "edge"
+sources = ["native"]
+gateway = true
+methods = ["shop.goods.v1.GoodsService/GetGood"]
+reads = ["goods"]
+databases = ["goods"]
+
+[processes.edge]
+native = "edge"
+
+[shapes.outside]
+processes = ["all", "edge"]
+"""
+
+
+def test_a_native_part_may_be_the_gateway_and_answer_single_methods(tmp_path: Path) -> None:
+    manifest = load_manifest(_write(tmp_path, FRONT + EDGE))
+
+    edge = manifest.edge
+    assert edge is not None
+    assert edge.targets == ["gateway", "shop.goods.v1.GoodsService/GetGood"]
+    assert (edge.reads, edge.databases, edge.contracts) == (["goods"], ["goods"], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("gateway = true", ""), "natives.edge: it answers nothing"),
+        (
+            ("gateway = true", 'contracts = ["shop.goods.v1.GoodsService"]'),
+            "single methods are answered by the gateway",
+        ),
+        (
+            ("gateway = true", 'gateway = true\ncontracts = ["shop.goods.v1.GoodsService"]'),
+            "among its contracts already",
+        ),
+        (("{build}/edge", "{home}/edge"), "natives.edge.build: there is no {home}; {build} is the folder"),
+        (("GoodsService/GetGood", "GoodsService"), "'shop.goods.v1.GoodsService' is no package.Service/Method"),
+        (("GoodsService/GetGood", "BadsService/GetBad"), "'shop.goods.v1.BadsService/GetBad' is no package.Service"),
+        (('reads = ["goods"]', 'reads = ["bads"]'), "natives.edge.reads: no context is called 'bads'"),
+        (('databases = ["goods"]', 'databases = ["bads"]'), "natives.edge.databases: no context is called 'bads'"),
+        (('databases = ["goods"]', "connections = 0"), "natives.edge.connections"),
+        (('["all", "edge"]', '["edge"]'), "exactly one process with gateway = true is needed, not 0"),
+    ],
+)
+def test_a_gateway_that_does_not_fit_is_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    path = _write(tmp_path, FRONT + EDGE.replace(*change, 1))
+
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+
+    assert said in str(caught.value)
+
+
+def test_one_native_part_is_the_gateway(tmp_path: Path) -> None:
+    again = EDGE.split("[processes.edge]", maxsplit=1)[0].replace("natives.edge", "natives.again")
+
+    with pytest.raises(ManifestError, match=r"natives\.again: natives\.edge is the gateway already"):
+        load_manifest(_write(tmp_path, FRONT + EDGE + again))

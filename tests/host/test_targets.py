@@ -22,6 +22,12 @@ def test_a_contract_is_found_by_each_of_its_names(toy: Path, word: str) -> None:
     assert (target.key, target.short) == (TALLY, "tally")
 
 
+def test_the_gateway_is_a_target_only_of_what_moves_it(toy: Path) -> None:
+    assert find_target(load_manifest(toy), "gateway", gateway=True) == Target("gateway")
+    with pytest.raises(ManifestError, match="moves as a whole: `tricorn bind gateway=IMPLEMENTATION`"):
+        find_target(load_manifest(toy), "gateway")
+
+
 @pytest.mark.parametrize("word", ["tally/GetTally", f"{TALLY}/GetTally"])
 def test_a_method_is_found_behind_a_slash(toy: Path, word: str) -> None:
     target = find_target(load_manifest(toy), word)

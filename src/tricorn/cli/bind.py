@@ -10,7 +10,7 @@ import typer
 from tricorn.cli.application import HomeOption, home_of, manifest
 from tricorn.cli.shares import share
 from tricorn.supervise.errors import SuperviseError
-from tricorn.wire.bindings import ALL
+from tricorn.wire.bindings import ALL, GATEWAY
 
 if TYPE_CHECKING:
     from tricorn.host.manifest import Manifest
@@ -21,6 +21,8 @@ bind_app = typer.Typer()
 rollback_app = typer.Typer()
 
 _PATIENCE_SECONDS = 2.0
+_ANSWER_SECONDS = 30.0
+_BUILD_SECONDS = 1800.0
 _POINTS = 100
 
 
@@ -31,7 +33,7 @@ def bind(
         typer.Argument(
             metavar="TARGET=IMPLEMENTATION[:PERCENT]",
             help="A contract or a method, and who answers which share of its calls: pricing=rust, pricing=rust:25, "
-            "pricing/PriceBasket=python. pricing=auto gives the choice back.",
+            "pricing/PriceBasket=python. pricing=auto gives the choice back. gateway=go has another gateway take the public port.",
         ),
     ],
     home: HomeOption = None,
@@ -40,6 +42,9 @@ def bind(
 
     Python has what is left of the calls. The choice holds within a second, over restarts too, until `bind TARGET=auto`
     gives it back to the platform. What is bound for a method holds instead of what is bound for its contract.
+
+    The gateway moves as a whole, without a request that is refused, cut or lost: the next one is built and ready before
+    the one before leaves. Bound again while it has the port, it is replaced if its sources changed.
     """
     word, _, choice = what.partition("=")
     implementation, _, percent = choice.partition(":")
@@ -48,6 +53,8 @@ def bind(
     points = share(percent, f"{word}={implementation}:") if percent else ALL
     there = home_of(home)
     target = _target(word)
+    if points < ALL and target.key == GATEWAY:
+        raise SuperviseError("the public port cannot be divided", remedy=f"say gateway={implementation}")
     if points < ALL:
         _check_split(manifest(), target, there, implementation)
     return _said(there, target, "bind", implementation=implementation, share=points)
@@ -68,7 +75,7 @@ def rollback(
 def _target(word: str) -> Target:
     from tricorn.host.targets import find_target
 
-    return find_target(manifest(), word)
+    return find_target(manifest(), word, gateway=True)
 
 
 def _check_split(application: Manifest, target: Target, home: Home, implementation: str) -> None:
@@ -103,7 +110,8 @@ def _said(home: Home, target: Target, call: str, **arguments: Any) -> int:
     from tricorn.supervise.reports import wait_until_held
 
     began = time.monotonic()
-    answer = ControlClient(home).call(call, target=target.key, **arguments)
+    patience = _BUILD_SECONDS if target.key == GATEWAY else _ANSWER_SECONDS
+    answer = ControlClient(home).call(call, target=target.key, patience=patience, **arguments)
     late = wait_until_held(home.path, answer["generation"], _PATIENCE_SECONDS)
     seconds = time.monotonic() - began
     for was, now in zip(answer["was"], answer["now"], strict=True):

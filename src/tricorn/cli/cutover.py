@@ -31,7 +31,12 @@ def cutover(
         str | None, typer.Argument(help="A contract (`pricing`) or one of its methods (`pricing/PriceBasket`).")
     ] = None,
     to: Annotated[str | None, typer.Option(help="The implementation. [default: the one of tricorn.toml]")] = None,
-    steps: Annotated[str, typer.Option(help="Shares of the calls in per cent, the last one 100.")] = "1,5,25,50,100",
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            help="Shares of the calls in per cent, the last one 100. [default: 1,5,25,50,100; 100 where calls cannot be divided]"
+        ),
+    ] = None,
     sample: Annotated[
         float, typer.Option(min=0, max=100, help="Per cent of the calls whose answers are compared.")
     ] = 10,
@@ -90,14 +95,16 @@ def cutover(
     return _show(client.stream("cutover.start", plan=plan.to_json()), found.short)
 
 
-def _plan(home: Home, target: Target, to: str | None, steps: str, limits: dict[str, Any], **more: Any) -> CutoverPlan:
+def _plan(
+    home: Home, target: Target, to: str | None, steps: str | None, limits: dict[str, Any], **more: Any
+) -> CutoverPlan:
     """What is asked of the supervisor, once it is shown that it may be.
 
     Raises:
         ProveError: it may not.
     """
     from tricorn.prove.cutover import CutoverPlan, parse_steps
-    from tricorn.prove.permission import check_evidence, check_native, check_steps, methods_of
+    from tricorn.prove.permission import check_evidence, check_native, check_steps, default_steps, methods_of
     from tricorn.prove.rehearsal import check_rehearsal
     from tricorn.prove.step_judge import Limits
     from tricorn.supervise.rehearsing import stamp_of
@@ -108,10 +115,11 @@ def _plan(home: Home, target: Target, to: str | None, steps: str, limits: dict[s
     native = application.native_of(target.contract)
     language = to or (native.language if native is not None else "rust")
     check_native(application, target, language)
-    shares = parse_steps(steps)
     bindings = BindingsFile(home.path / BINDINGS_FILE)
     bindings.poll()
-    notes = check_steps(target, shares, shared=bindings.current.at(target.key).shared)
+    shared = bindings.current.at(target.key).shared
+    shares = parse_steps(steps or default_steps(target, shared=shared))
+    notes = check_steps(target, shares, shared=shared)
     statement, evidence = check_evidence(application, target, language)
     stamp = stamp_of(application, target, language, home.path)
     rehearsal = check_rehearsal(home.path, target.key, target.short, language, stamp)

@@ -48,6 +48,7 @@ COMMANDS: dict[str, Command] = {
     "shadow": Command("tricorn.cli.shadow:app", "compare on live calls", "TARGET [--sample 5%] [--report]", CHECK),
     "verify": Command("tricorn.cli.verify:app", "judge a native part by its Python", "TARGET [--request JSON]", CHECK),
     "bench": Command("tricorn.cli.bench:app", "measure; nothing is judged", "[NAME...] [--json FILE]", CHECK),
+    "trace": Command("tricorn.cli.trace:app", "where the time of one request went", "[ID]", LOOK),
     "db": Command("tricorn.cli.db:app", "migrate, look into or reset the database", "migrate|status|psql|reset", LOOK),
     "events": Command("tricorn.cli.events:app", "the events' backlog, dead letters, log", "status|...", LOOK, raw=True),
     "app": Command("tricorn.cli.app:app", "commands of the application itself", "NAME ...", LOOK, raw=True),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tricorn.prove.recording import Recording
     from tricorn.prove.replay import Player, Replayed
     from tricorn.supervise.home import Home
+    from tricorn.wire.endpoints import Addresses
 
 app = typer.Typer()
 
@@ -155,17 +156,11 @@ async def _address(
         yield address
 
 
-def _running(there: Home) -> dict[str, dict[str, list[str]]]:
+def _running(there: Home) -> Addresses:
     """Addresses by contract and implementation in the home, where anything runs."""
-    from tricorn.supervise.addresses import ENDPOINTS_FILE
+    from tricorn.wire.endpoints import ENDPOINTS_FILE, known_endpoints
 
-    if there.supervisor() is None:
-        return {}
-    try:
-        endpoints = json_.loads((there.path / ENDPOINTS_FILE).read_bytes())["endpoints"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {name: {"python": each} if isinstance(each, list) else each for name, each in endpoints.items()}
+    return known_endpoints(there.path / ENDPOINTS_FILE) if there.supervisor() is not None else {}
 
 
 class _Progress:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tricorn.cli.application import HomeOption, home_of, manifest
 from tricorn.supervise.errors import SuperviseError
-from tricorn.supervise.life import Life, say_ready
+from tricorn.supervise.life import Life, say, say_ready
 
 app = typer.Typer()
 
@@ -40,6 +41,7 @@ def serve(
     ] = None,
     home: HomeOption = None,
     public_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+    mounts: Annotated[str | None, typer.Option(hidden=True)] = None,
     ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
     life_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
@@ -62,16 +64,17 @@ def serve(
 
     from tricorn import telemetry
     from tricorn.host.settings import Settings
+    from tricorn.supervise.port import PublicPort
     from tricorn.supervise.serving import serve as run
     from tricorn.wire import read_endpoints
 
+    # What they need is loaded while the database still starts.
+    telemetry.configure_tracing(process)
     application.activate()
     _preload(
         application.processes[process].contexts, {name: part.package for name, part in application.contexts.items()}
     )
-    if life is not None:
-        life.wait()
-        life.watch()
+    word = life.begin() if life is not None else {}
     needs_database = any(application.contexts[name].database for name in application.processes[process].contexts)
     if needs_database and not os.environ.get("DATABASE_URL"):
         raise SuperviseError(
@@ -88,19 +91,38 @@ def serve(
     there = home_of(home)
     there.make()
     listener = _public_socket(public, public_fd)
+
+    port = None
+    if listener is not None:
+        tell = partial(_tell, ready_fd)
+        opened = word.get("gateway") != "closed"
+        port = PublicPort(listener, life, opened, tell, Path(mounts.removeprefix("unix:")) if mounts else None)
     uvloop.run(
         run(
             application,
             process,
             there.path,
             settings=settings,
-            public=listener,
+            public=port,
             listen=listen,
             endpoints=endpoints,
             bindings=bindings,
-            on_ready=(lambda: say_ready(ready_fd)) if ready_fd >= 0 else (lambda: None),
+            on_ready=partial(_ready, ready_fd, more=port is not None),
         ),
     )
+
+
+def _tell(descriptor: int, line: dict[str, Any]) -> None:
+    if descriptor >= 0:
+        say(descriptor, **line)
+
+
+def _ready(descriptor: int, *, more: bool) -> None:
+    """Say that requests are answered; the pipe stays open where there is more to say."""
+    if descriptor >= 0 and more:
+        os.write(descriptor, b"ready\n")
+    elif descriptor >= 0:
+        say_ready(descriptor)
 
 
 def _preload(contexts: list[str], packages: dict[str, str]) -> None:

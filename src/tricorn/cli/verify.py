@@ -12,6 +12,7 @@ import typer
 from tricorn.cli.application import HomeOption, home_of, manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from tricorn.prove.findings import Findings
@@ -25,14 +26,21 @@ SAME, DIFFERENT, INTERRUPTED = 0, 1, 130
 
 @app.command()
 def verify(
-    target: Annotated[str, typer.Argument(help="A contract, or one of its methods: pricing, pricing/PriceBasket.")],
+    target: Annotated[
+        str, typer.Argument(help="A contract, or one of its methods: pricing, pricing/PriceBasket; or gateway.")
+    ],
     against: Annotated[
         str | None,
         typer.Option(
             help="What is judged: the language of a native part, python, or a gRPC address. [default: the contract's native part]"
         ),
     ] = None,
-    inputs: Annotated[int, typer.Option(min=0, help="How many requests are generated.")] = 30_000,
+    inputs: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="How many requests are generated. [default: 30000; with effects 4000, in sequences of calls]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of what is generated; the same seed, the same requests.")] = 1,
     recording: Annotated[
         list[str] | None, typer.Option(help="A file of `tricorn record`: its requests are asked, too. May be repeated.")
@@ -40,6 +48,13 @@ def verify(
     mutants: Annotated[
         str, typer.Option(help="Faults to plant in the reference: a number (a sample), all, or 0.")
     ] = "50",
+    histories: Annotated[
+        int, typer.Option(min=0, help="With effects: how many histories of calls at once are judged in each mode.")
+    ] = 32,
+    sequence: Annotated[
+        int | None,
+        typer.Option(min=0, help="With effects: play the sequence of this number alone and show both answers."),
+    ] = None,
     request: Annotated[
         str | None, typer.Option(help="Ask this one request (JSON, or base64:...) and show both answers.")
     ] = None,
@@ -48,6 +63,11 @@ def verify(
 ) -> int:
     """Put the same requests to the Python reference and to another implementation, and compare the answers.
 
+    Of a contract with effects it plays sequences of calls, each implementation on a database of its own, compares the state after them, too, and
+    judges histories of calls at once, also with both implementations on the same rows.
+
+    Of the gateway it plays requests to Python's and to the native one, and compares what a client sees.
+
     Of a whole contract and its native part the outcome is kept in the application's folder `evidence`, to be committed: traffic is moved on
     it.
 
@@ -55,26 +75,43 @@ def verify(
     """
     from pathlib import Path
 
+    from tricorn.host.references import GATEWAY
     from tricorn.host.targets import find_target
-    from tricorn.prove.plan import Plan
+    from tricorn.prove.effects_of import has_effects
+    from tricorn.prove.errors import ProveError
+    from tricorn.prove.plan import CALLS, REQUESTS, Plan
     from tricorn.prove.verifying import implementation
     from tricorn.telemetry import configure_logging
 
     configure_logging("verify", level="critical")
     application = manifest()
     application.activate()
-    found = find_target(application, target)
     root = home_of(home).path
+    if target == GATEWAY:
+        from tricorn.cli.verify_gateway import verify_gateway
+
+        return verify_gateway(application, against, root, as_json=as_json)
+    found = find_target(application, target)
+    with_effects = has_effects(application, found.contract)
     plan = Plan(
         application,
         found,
         against or implementation(application, found.contract),
         root,
-        inputs=inputs,
+        inputs=(CALLS if with_effects else REQUESTS) if inputs is None else inputs,
         seed=seed,
         recordings=tuple(map(Path, recording or ())),
     )
+    if (request is not None and with_effects) or (sequence is not None and not with_effects):
+        raise ProveError(
+            f"{found.short} has {'effects: what one request gives says little' if with_effects else 'no effects'}",
+            remedy="play a whole sequence with --sequence" if with_effects else "ask a single request with --request",
+        )
     _build(plan)
+    if with_effects:
+        from tricorn.cli.verify_effects import EffectsRun
+
+        return EffectsRun(plan, sample_of(mutants), histories, as_json=as_json).run(sequence)
     if request is not None:
         return asyncio.run(_ask(plan, request))
     return _Run(plan, mutants, as_json=as_json).run()
@@ -125,24 +162,16 @@ class _Run:
 
     def __init__(self, plan: Plan, mutants: str, *, as_json: bool) -> None:
         self._plan = plan
-        self._sample = _sample(mutants)
+        self._sample = sample_of(mutants)
         self._as_json = as_json
 
     def run(self) -> int:
-        from tricorn.prove.errors import ProveError
-
-        try:
-            return asyncio.run(self._run())
-        except ExceptionGroup as group:
-            wrong, _ = group.split(ProveError)
-            if wrong is None:
-                raise
-            raise _first(wrong) from group
+        return run_to_its_end(self._run())
 
     async def _run(self) -> int:
         from tricorn.cli.meter import Meter
+        from tricorn.prove.ahead import drawn_ahead
         from tricorn.prove.evidence import save_evidence
-        from tricorn.prove.gathering import inputs_of
         from tricorn.prove.reference import temporary_home
         from tricorn.prove.statement import closing
         from tricorn.prove.verifying import (
@@ -156,10 +185,13 @@ class _Run:
 
         plan = self._plan
         prints = prints_of(plan)
-        inputs = inputs_of(plan)
-        for remark in inputs.remarks:
-            _say(remark)
-        with temporary_home() as state, Meter(f"{plan.target.short} against {plan.against}") as meter:
+        with (
+            temporary_home() as state,
+            drawn_ahead(plan) as inputs,
+            Meter(f"{plan.target.short} against {plan.against}") as meter,
+        ):
+            for remark in inputs.remarks:
+                _say(remark)
             async with judging(
                 plan, state, lambda so_far: meter.show(so_far.asked, inputs.count, _differ(so_far))
             ) as judge:
@@ -222,22 +254,8 @@ class _Run:
                 typer.echo(line)
 
     def _print_mutants(self, tried: Any) -> None:
-        from tricorn.prove.mutants.campaign import survivor_line
-
-        if self._as_json:
-            return
-        root = self._plan.manifest.root
-        shares = (f"{name} {killed}/{planted}" for name, (killed, planted) in tried.by_operator().items())
-        typer.echo(f"mutants killed: {', '.join(shares)}")
-        for verdict in tried.survivors:
-            typer.echo(f"survived {verdict.asked:,} inputs: {survivor_line(verdict.mutant, root)}")
-        for verdict in tried.claimed:
-            reason = tried.claims[verdict.mutant.name].reason
-            typer.echo(f"claimed equivalent: {survivor_line(verdict.mutant, root)}: {reason}")
-        for verdict in tried.false_claims:
-            typer.echo(f"claimed equivalent, but killed: {survivor_line(verdict.mutant, root)}")
-        if tried.never_entered:
-            typer.echo(f"no input enters: {', '.join(tried.never_entered)}")
+        if not self._as_json:
+            print_mutants(tried, self._plan.manifest.root)
 
     def _print_end(self, findings: Findings, found: Any, statement: str, path: str, why_not: str) -> None:
         from tricorn.prove.statement import mismatch_summary
@@ -268,7 +286,24 @@ class _Run:
         sys.stdout.flush()
 
 
-def _sample(said: str) -> int:
+def print_mutants(tried: Any, root: Path) -> None:
+    """What became of planted faults."""
+    from tricorn.prove.mutants.campaign import survivor_line
+
+    shares = (f"{name} {killed}/{planted}" for name, (killed, planted) in tried.by_operator().items())
+    typer.echo(f"mutants killed: {', '.join(shares)}")
+    for verdict in tried.survivors:
+        typer.echo(f"survived {verdict.asked:,} inputs: {survivor_line(verdict.mutant, root)}")
+    for verdict in tried.claimed:
+        reason = tried.claims[verdict.mutant.name].reason
+        typer.echo(f"claimed equivalent: {survivor_line(verdict.mutant, root)}: {reason}")
+    for verdict in tried.false_claims:
+        typer.echo(f"claimed equivalent, but killed: {survivor_line(verdict.mutant, root)}")
+    if tried.never_entered:
+        typer.echo(f"no input enters: {', '.join(tried.never_entered)}")
+
+
+def sample_of(said: str) -> int:
     """How many mutants; -1: all."""
     if said == "all":
         return -1
@@ -279,6 +314,19 @@ def _sample(said: str) -> int:
 
 def _differ(findings: Findings) -> str:
     return f"{findings.total_different:,} differ"
+
+
+def run_to_its_end(work: Coroutine[Any, Any, int]) -> int:
+    """The exit status; of several errors the first that a reader can mend."""
+    from tricorn.prove.errors import ProveError
+
+    try:
+        return asyncio.run(work)
+    except ExceptionGroup as group:
+        wrong, _ = group.split(ProveError)
+        if wrong is None:
+            raise
+        raise _first(wrong) from group
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

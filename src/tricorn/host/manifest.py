@@ -7,11 +7,11 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tricorn.host.references import NAME, check_references
+from tricorn.host.references import GATEWAY, NAME, check_references
 
 if TYPE_CHECKING:
     from tricorn.contract.codegen import Source
@@ -50,11 +50,16 @@ class Auth(_Part):
 
 
 class Rate(_Part):
-    """``limit`` calls in ``period_seconds``, of which ``burst`` may come at once."""
+    """``limit`` calls in ``period_seconds``, of which ``burst`` may come at once.
+
+    ``when_blind`` is for gateways that count together in Redis: while that is away, calls are counted by each gateway alone (``open``) or
+    refused (``closed``).
+    """
 
     limit: int = Field(ge=1)
     period_seconds: float = Field(gt=0)
     burst: int = Field(ge=1)
+    when_blind: Literal["open", "closed"] = "open"
 
 
 class Context(_Part):
@@ -77,11 +82,17 @@ class Need(_Part):
 
 
 class Native(_Part):
-    """A part in another language than Python: one program, which answers some contracts and runs as one process.
+    """A part in another language than Python: one program, which runs as one process.
 
     ``root``, where ``build`` runs, and ``sources``, whose change makes a new build, are relative to ``tricorn.toml``;
-    ``binary`` is relative to the build's own folder, which the build finds in CARGO_TARGET_DIR and TRICORN_BUILD. ``shared`` are those of its
-    ``contracts`` whose rows, idempotency keys included, it keeps in the same tables as Python: their methods with effects may be split.
+    ``binary`` is relative to the build's own folder, which stands for ``{build}`` in ``build`` and is in CARGO_TARGET_DIR and TRICORN_BUILD.
+
+    It answers ``contracts`` as a whole, and ``methods`` (``package.Service/Method``) of other contracts where it is the gateway. ``shared``
+    are those of its ``contracts`` whose rows, idempotency keys included, it keeps in the same tables as Python: their methods with effects
+    may be split. With ``gateway`` it can own the public port.
+
+    ``databases`` are the contexts whose runtime role it gets, in TRICORN_DATABASE_CONTEXT; ``reads`` those whose published views it may
+    read, by a role of its own that may do nothing else, in TRICORN_DATABASE_PUBLISHED. ``connections`` are how many it may hold in all.
     """
 
     language: str = Field(pattern=NAME)
@@ -89,9 +100,19 @@ class Native(_Part):
     build: list[str] = Field(min_length=1)
     binary: str = Field(min_length=1)
     sources: list[str] = Field(min_length=1)
-    contracts: list[str] = Field(min_length=1)
+    contracts: list[str] = []
     shared: list[str] = []
     needs: list[Need] = []
+    gateway: bool = False
+    methods: list[str] = []
+    databases: list[str] = []
+    reads: list[str] = []
+    connections: int = Field(default=16, ge=1, le=200)
+
+    @property
+    def targets(self) -> list[str]:
+        """Everything that it can be bound for: contracts, the gateway, methods."""
+        return [*self.contracts, *([GATEWAY] if self.gateway else []), *self.methods]
 
 
 class ProcessPart(_Part):
@@ -112,9 +133,21 @@ class Shape(_Part):
 class Verify(_Part):
     """How a contract is verified, by its short or full name. ``generator`` (``module:function``) makes requests of the shape that the business
     has: ``function(random, method)`` gives one for the method of that name, or None.
+
+    The rest is for contracts with effects, see `tricorn.prove.effects`. ``scene`` (``module:function``, given a random) makes what there is
+    before a sequence of calls, and requests that speak of it; ``state`` are the queries whose rows are the state that is compared (by
+    default the context's published views); ``history`` makes what several callers do at once, with the model that judges it, while
+    ``invariants`` are queries that never give a row. ``environment`` is that of the implementations in sequences, ``background`` in
+    histories.
     """
 
     generator: str = ""
+    scene: str = ""
+    state: list[str] = []
+    history: str = ""
+    invariants: list[str] = []
+    environment: dict[str, str] = {}
+    background: dict[str, str] = {}
 
 
 class Demo(_Part):
@@ -192,6 +225,11 @@ class Manifest:
     def native_of(self, contract: str) -> Native | None:
         """The native part that answers a contract; None: Python alone does."""
         return next((native for native in self.natives.values() if contract in native.contracts), None)
+
+    @property
+    def edge(self) -> Native | None:
+        """The native part that can own the public port; None: the gateway is Python's alone."""
+        return next((native for native in self.natives.values() if native.gateway), None)
 
     @property
     def processes(self) -> Mapping[str, ProcessPart]:

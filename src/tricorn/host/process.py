@@ -29,7 +29,7 @@ from tricorn.v1 import stats_pb2
 from tricorn.v1.stats_tricorn import StatsServiceBase
 from tricorn.wire import BindingsFile, Call, Endpoints, GrpcServer, Service, Wire, call_scope
 from tricorn.wire.bindings import BINDINGS_FILE
-from tricorn.wire.directory import ENDPOINTS_FILE, EndpointsFile
+from tricorn.wire.endpoints import ENDPOINTS_FILE, EndpointsFile
 
 _log = telemetry.get_logger("tricorn.host")
 _STATS = "tricorn.v1.StatsService/GetProcessStats"

@@ -19,12 +19,12 @@ def migrations(manifest: Manifest, contexts: Sequence[str] | None = None) -> lis
         if not context.database:
             continue
         folder = manifest.migrations(name)
-        if context.migrate:
-            tool = Tool(resolve(context.migrate), _fingerprint(folder))
-            plan.append(ContextMigrations(name, None, {"tricorn_version": _EVENTS}, tool, tuple(context.extensions)))
-        else:
-            path = folder if folder.is_dir() else None
-            plan.append(ContextMigrations(name, path, {"tricorn_version": _EVENTS}, None, tuple(context.extensions)))
+        tool = Tool(resolve(context.migrate), _fingerprint(folder)) if context.migrate else None
+        path = folder if tool is None and folder.is_dir() else None
+        viewers = tuple(viewer for viewer, native in manifest.natives.items() if name in native.reads)
+        plan.append(
+            ContextMigrations(name, path, {"tricorn_version": _EVENTS}, tool, tuple(context.extensions), viewers)
+        )
     return plan
 
 

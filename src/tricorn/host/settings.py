@@ -82,7 +82,12 @@ EARLY_VARIABLES = {
     "TRICORN_BUILD_DIR": "Where native parts are built, a folder for each; homes may share it. Default: `build` in the home.",
     "TRICORN_DATABASE_SECRET": "With DATABASE_URL: what the passwords of the contexts' roles are derived from. Machines that share a "
     "database share it. Default: `database.secret` in the home, made on first use.",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent (OTLP over HTTP). Default: nowhere. The other standard `OTEL_*` variables hold too.",
+    "REDIS_URL": "A Redis in which gateways in Go count requests together and share answers: redis://host:port/0. While it is away each counts "
+    "and remembers alone. Default: none.",
+    "TRICORN_TRACE_RATE": "How many of the traces that begin are kept in a second, for `tricorn trace`; those whose caller sends a sampled "
+    "traceparent always are. 0: none. Default: 10, or all where OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent (OTLP over HTTP). Default: to the supervisor, which keeps the last of them in the "
+    "home. The other standard `OTEL_*` variables hold too.",
 }
 """What is read from the environment outside `Settings`: by the door, the command line, and libraries."""
 

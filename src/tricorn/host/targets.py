@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tricorn.host.manifest import Manifest, ManifestError
+from tricorn.host.references import GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,14 +36,26 @@ def short_name(contract: str) -> str:
     return contract.rpartition(".")[2].removesuffix("Service").lower()
 
 
-def find_target(manifest: Manifest, word: str) -> Target:
+def find_target(manifest: Manifest, word: str, *, gateway: bool = False) -> Target:
     """What a word means: a contract's short name, its service's name or its full name, a method of it after a slash.
 
     A method is looked up in the contract's descriptor, for which the application is activated.
 
+    Args:
+        manifest: The application.
+        word: What an operator wrote.
+        gateway: Whether the gateway may be meant.
+
     Raises:
         ManifestError: Nothing is called that, or several contracts are; the text names the choices.
     """
+    if word == GATEWAY:
+        if gateway:
+            return Target(GATEWAY)
+        raise ManifestError(
+            "the gateway is no contract, and moves as a whole: `tricorn bind gateway=IMPLEMENTATION`; `tricorn verify gateway`"
+            " compares two of them"
+        )
     name, slash, method = word.partition("/")
     found = [contract for contract in manifest.contracts if name in _names(contract)]
     if not found:

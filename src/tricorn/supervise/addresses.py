@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tricorn.data.sockets import process_folder
 from tricorn.host.references import REFERENCE
+from tricorn.wire.endpoints import ENDPOINTS_FILE, dump_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from tricorn.host.manifest import Manifest
     from tricorn.supervise.home import Home
 
-ENDPOINTS_FILE = "endpoints.json"
-_VERSION = 1
 _UNIX = "unix:"
+_NUMBERS = 1000
 
 
 def addresses_of(home: Home, processes: Sequence[str]) -> dict[str, str]:
@@ -28,9 +27,14 @@ def addresses_of(home: Home, processes: Sequence[str]) -> dict[str, str]:
     Raises:
         DataError: the folder is somebody else's, or its path is too long for a socket.
     """
-    longest = max((f"{name}.sock" for name in processes), key=len, default="")
+    longest = max((f"{name}-{_NUMBERS}.sock" for name in processes), key=len, default="")
     folder = process_folder(home.path, longest)
     return {name: f"{_UNIX}{folder / name}.sock" for name in processes}
+
+
+def numbered(address: str, number: int) -> str:
+    """The address of one of several runs of a process that may overlap."""
+    return f"{address.removesuffix('.sock')}-{number % _NUMBERS}.sock"
 
 
 def python_endpoints(manifest: Manifest, addresses: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
@@ -52,7 +56,7 @@ def write_endpoints(home: Home, endpoints: Mapping[str, Mapping[str, list[str]]]
     path = home.path / ENDPOINTS_FILE
     scratch = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"version": _VERSION, "endpoints": endpoints}, file, indent=1)
+        file.write(dump_endpoints(endpoints))
     scratch.replace(path)
 
 

@@ -68,12 +68,8 @@ class BindingWriter:
         Raises:
             SuperviseError: somebody changed the file since, or it cannot be written; nothing is changed then.
         """
+        self.check(expect_generation)
         now = self.current
-        if expect_generation is not None and expect_generation != now.generation:
-            raise SuperviseError(
-                f"the bindings were changed in between: their generation is {now.generation}, not {expect_generation}",
-                remedy="look at them with `tricorn status`, and say again what you want",
-            )
         generation = now.generation + 1
         kept = {target: binding for target, binding in now.by_target.items() if target not in set(forget)}
         wanted = [self._stamped(each, now.at(each.target).generation) for each in change(now)]
@@ -85,6 +81,19 @@ class BindingWriter:
         for binding in changed.values():
             _log.info("bound", target=binding.target, **describe(binding))
         return self.current
+
+    def check(self, expect_generation: int | None) -> None:
+        """See whether a change may still be made that was thought out for the file of a generation.
+
+        Raises:
+            SuperviseError: somebody changed the file since.
+        """
+        now = self.current.generation
+        if expect_generation not in {None, now}:
+            raise SuperviseError(
+                f"the bindings were changed in between: their generation is {now}, not {expect_generation}",
+                remedy="look at them with `tricorn status`, and say again what you want",
+            )
 
     def _stamped(self, binding: Binding, generation: int) -> Binding:
         shared = binding.target.partition("/")[0] in self._shared

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tricorn.host.manifest import Manifest, Native, load_manifest
-from tricorn.host.natives import build_folder, native_binary
+from tricorn.host.natives import build_folder, native_binary, needs_of, tool_path
 from tricorn.prove.fingerprint import native_fingerprint
 from tricorn.supervise.life import Life
 
@@ -105,12 +105,12 @@ class Build:
         return hashlib.sha256(f"{how}\n{content}".encode()).hexdigest()
 
     def _require_tools(self) -> None:
-        for need in self._native.needs:
-            if shutil.which(need.tool) is None:
+        for need in needs_of(self._native):
+            if shutil.which(need.tool, path=tool_path()) is None:
                 raise BuildError(f"there is no {need.tool}, which the build of {self._name} needs", need.how)
 
     def _build(self) -> Iterator[str]:
-        command = self._native.build
+        command = [word.replace("{build}", str(self._folder)) for word in self._native.build]
         with contextlib.suppress(OSError):
             os.nice(_NICE)
         try:
@@ -120,12 +120,7 @@ class Build:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env={
-                    **os.environ,
-                    "CARGO_TARGET_DIR": str(self._folder),
-                    "CARGO_TERM_COLOR": "never",
-                    "TRICORN_BUILD": str(self._folder),
-                },
+                env=self._environment(),
             )
         except OSError as error:
             raise BuildError(
@@ -143,6 +138,18 @@ class Build:
             raise BuildError(
                 f"the build of {self._name} failed: {why}", f"read all of it with `tricorn logs build-{self._name}`"
             )
+
+    def _environment(self) -> dict[str, str]:
+        # Go would note the state of the repository in the program, and fail where it is another user's.
+        flags = os.environ.get("GOFLAGS", "")
+        return {
+            **os.environ,
+            "PATH": tool_path(),
+            "CARGO_TARGET_DIR": str(self._folder),
+            "CARGO_TERM_COLOR": "never",
+            "GOFLAGS": flags if "-buildvcs" in flags else f"{flags} -buildvcs=false".strip(),
+            "TRICORN_BUILD": str(self._folder),
+        }
 
     def _stamp(self) -> str:
         try:

@@ -1,8 +1,9 @@
 """Whether a native part may answer: `python -m tricorn.supervise.checking --app DIR --home DIR NAME`.
 
-Plays the conformance cases of its contracts against processes of its own, and asks whether committed evidence speaks for
-the sources as they are. The supervisor runs it beside the application, out of its way; one JSON line goes to the ready
-pipe: `{"checked": [{"contract", "cases", "passed", "finding", "fresh", "why", "gain"}]}`.
+Plays the conformance cases of its contracts against processes of its own, unless this very program has passed these very
+cases before, and asks whether committed evidence speaks for the sources as they are. The supervisor runs it beside the
+application, out of its way; one JSON line goes to the ready pipe:
+`{"checked": [{"contract", "cases", "passed", "finding", "fresh", "why", "gain"}]}`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,68 @@ from tricorn.conformance import load_cases, load_gaps, play
 from tricorn.conformance.runner import Outcome
 from tricorn.conformance.targets import AsNative
 from tricorn.host.manifest import Manifest, load_manifest
+from tricorn.host.natives import build_folder, native_binary
+from tricorn.host.references import GATEWAY
 from tricorn.prove.evidence import freshness
+from tricorn.prove.fingerprint import contract_fingerprint
+from tricorn.prove.gateways import gateway_freshness
 from tricorn.supervise.life import Life
 from tricorn.telemetry import configure_logging, get_logger
 
 _NICE = 15
+_KEPT = "checked.json"
 _log = get_logger("tricorn.supervise")
+
+
+@dataclass
+class Played:
+    """How the cases of a contract went."""
+
+    cases: int = 0
+    passed: int = 0
+    finding: str = ""
+    """The first case that is answered otherwise than expected, with how."""
+
+    def add(self, outcome: Outcome) -> None:
+        self.cases += 1
+        if outcome.passed:
+            self.passed += 1
+            return
+        _log.error("a case is answered otherwise", case=outcome.case.id, findings=list(outcome.findings))
+        said = f"{outcome.case.id}: {'; '.join(outcome.findings) or 'a known gap is closed'}"
+        self.finding = self.finding or said
+
+
+class Memory:
+    """What was found about exactly this program by exactly these cases, when all of them went well: they are not played again at each start."""
+
+    def __init__(self, manifest: Manifest, name: str, home: Path) -> None:
+        self._path = build_folder(name, home) / _KEPT
+        self._contracts = manifest.natives[name].contracts
+        digest = hashlib.sha256(native_binary(manifest, name, home).read_bytes())
+        for contract in self._contracts:
+            digest.update(contract_fingerprint(contract).encode())
+        for path in sorted((manifest.root / "conformance").glob("**/*")):
+            if path.is_file():
+                digest.update(path.as_posix().encode() + b"\0" + path.read_bytes())
+        self._key = digest.hexdigest()
+
+    def recall(self) -> dict[str, Played] | None:
+        try:
+            said = json.loads(self._path.read_bytes())
+            found = {contract: Played(**said["contracts"][contract]) for contract in self._contracts}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if said.get("key") == self._key else None
+
+    def keep(self, outcomes: dict[str, Played]) -> None:
+        if any(played.finding or not played.cases for played in outcomes.values()):
+            self._path.unlink(missing_ok=True)
+            return
+        scratch = self._path.with_suffix(f".{os.getpid()}")
+        said = {"key": self._key, "contracts": {contract: asdict(played) for contract, played in outcomes.items()}}
+        scratch.write_text(json.dumps(said) + "\n")
+        scratch.replace(self._path)
 
 
 async def check(manifest: Manifest, name: str, home: Path) -> list[dict[str, Any]]:
@@ -37,27 +96,49 @@ async def check(manifest: Manifest, name: str, home: Path) -> list[dict[str, Any
         CaseError: a case file is wrong.
     """
     native = manifest.natives[name]
+    gateway = [_gateway(manifest)] if native.gateway else []
+    if not native.contracts:
+        return gateway
+    memory = Memory(manifest, name, home)
+    outcomes = memory.recall() or await _played(manifest, name, home)
+    memory.keep(outcomes)
+    return [*gateway, *(_judged(manifest, contract, played) for contract, played in outcomes.items())]
+
+
+async def _played(manifest: Manifest, name: str, home: Path) -> dict[str, Played]:
+    native = manifest.natives[name]
     folder = manifest.root / "conformance"
     gaps = load_gaps(folder / "known_gaps.toml")
-    outcomes: dict[str, list[Outcome]] = {contract: [] for contract in native.contracts}
+    outcomes = {contract: Played() for contract in native.contracts}
     async with AsNative(manifest, native.language, home) as target:
         for case in load_cases(manifest, folder):
             if case.policy.service in outcomes and target.implements(case):
-                outcomes[case.policy.service].append(await play(case, target, gaps))
-    return [_judged(manifest, contract, played) for contract, played in outcomes.items()]
+                outcomes[case.policy.service].add(await play(case, target, gaps))
+    return outcomes
 
 
-def _judged(manifest: Manifest, contract: str, outcomes: list[Outcome]) -> dict[str, Any]:
-    failed = [outcome for outcome in outcomes if not outcome.passed]
-    for outcome in failed:
-        _log.error("a case is answered otherwise", case=outcome.case.id, findings=list(outcome.findings))
+def _gateway(manifest: Manifest) -> dict[str, Any]:
+    """Of the gateway nothing is played here: the suite compares two of them over a whole application."""
+    found = gateway_freshness(manifest)
+    evidence = found.evidence
+    return {
+        "contract": GATEWAY,
+        "cases": evidence.cases if evidence is not None else 0,
+        "passed": evidence.same if evidence is not None else 0,
+        "finding": "",
+        "fresh": found.fresh,
+        "why": found.why,
+        "gain": evidence.gain if evidence is not None else "",
+    }
+
+
+def _judged(manifest: Manifest, contract: str, played: Played) -> dict[str, Any]:
     evidence = freshness(manifest, contract)
-    first = failed[0] if failed else None
     return {
         "contract": contract,
-        "cases": len(outcomes),
-        "passed": len(outcomes) - len(failed),
-        "finding": f"{first.case.id}: {'; '.join(first.findings) or 'a known gap is closed'}" if first else "",
+        "cases": played.cases,
+        "passed": played.passed,
+        "finding": played.finding,
         "fresh": evidence.fresh,
         "why": evidence.why,
         "gain": evidence.evidence.gain if evidence.evidence is not None else "",

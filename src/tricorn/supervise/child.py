@@ -90,7 +90,7 @@ class Child:
         self._ready_reader, self._life_writer = ready_reader, life_writer
 
     def go(self, **word: Any) -> None:
-        """Let it begin."""
+        """Let it begin; said again, a word for one that listens to more."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._life_writer, json.dumps(word).encode() + b"\n")
 

@@ -33,6 +33,8 @@ class PartPlan:
         build: the program that builds it.
         check: the program that says whether it may answer.
         contracts: what it answers.
+        word: what its process is told when it may begin, instead of what others are.
+        methods: single methods that it answers where it is the gateway.
     """
 
     name: str
@@ -41,6 +43,8 @@ class PartPlan:
     build: ProcessPlan
     check: ProcessPlan
     contracts: tuple[str, ...]
+    word: Callable[[], Mapping[str, Any]] | None = None
+    methods: tuple[str, ...] = ()
 
 
 @dataclass
@@ -62,9 +66,12 @@ class Part:
     """Of each contract that was decided about: where it is on its way, in a few words."""
 
     def __post_init__(self) -> None:
-        self.keeper = Keeper(self.plan.process, self.around)
+        self.keeper = self._keeper()
         self._started = asyncio.Event()
         self._one_check = asyncio.Lock()
+
+    def _keeper(self) -> Keeper:
+        return Keeper(self.plan.process, self.around, self.plan.word)
 
     def describe(self) -> dict[str, Any]:
         """What the state file says about it."""
@@ -77,6 +84,11 @@ class Part:
             "stage": self.stage,
             "contracts": {contract: self.found.get(contract, self.stage) for contract in self.plan.contracts},
         }
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was built, so that it can be looked at."""
+        return self.keeper.ready.is_set()
 
     async def build(self) -> None:
         """Build it, if its sources changed.
@@ -131,7 +143,7 @@ class Part:
             limit = self.around.limits.check
             try:
                 await self._run(self.plan.check, limit, lambda line: found.extend(line.get("checked", ())))
-                stay = [line for each in found if (line := self._judge(each))]
+                stay = [line for each in found if (line := await self._judge(each))]
             except SuperviseError as error:
                 stay = [self._refuse(contract, error.what, error.remedy) for contract in self.plan.contracts]
             self._at("up")
@@ -152,7 +164,7 @@ class Part:
         self._at(stage)
         return [self._stays(contract, error.what, error.remedy) for contract in self.plan.contracts]
 
-    def _judge(self, found: Mapping[str, Any]) -> str:
+    async def _judge(self, found: Mapping[str, Any]) -> str:
         """Bind a contract or leave it; the line that says why it was left."""
         contract, same = str(found["contract"]), f"{found['passed']}/{found['cases']} cases the same"
         if found["finding"]:
@@ -166,13 +178,15 @@ class Part:
         if not found["fresh"]:
             return self._refuse(contract, f"{same}, but {found['why']}")
         self.places.bind(contract, self.plan.language)
+        self._say_bound(contract, same, str(found["gain"]))
+        return ""
+
+    def _say_bound(self, contract: str, same: str, gain: str) -> None:
         self.found[contract] = "bound"
         self.around.changed()
         after = f"bound after {time.monotonic() - self.since:.0f} s"
-        parts = (f"{short_name(contract)} -> {self.plan.language}", same, found["gain"], after)
-        self.say("   ".join(filter(None, parts)))
-        _log.info("bound", contract=contract, implementation=self.plan.language, cases=found["cases"])
-        return ""
+        self.say("   ".join(filter(None, (f"{short_name(contract)} -> {self.plan.language}", same, gain, after))))
+        _log.info("bound", contract=contract, implementation=self.plan.language, found=same)
 
     def _refuse(self, contract: str, why: str, remedy: str = "") -> str:
         self.places.release(contract)
@@ -195,17 +209,36 @@ class Part:
 
 
 async def grow(parts: Iterable[Part]) -> list[str]:
-    """Bring native parts into a running application, one after the other; the lines of those that stay in Python.
+    """Bring native parts into a running application; the lines of those that stay in Python.
 
-    Nothing that goes wrong with one of them touches what runs.
+    One is built after the other, and while the next is built those before are started and looked at. Nothing that goes wrong with one of
+    them touches what runs.
     """
-    stay: list[str] = []
-    for part in parts:
-        try:
-            await part.build()
-            await part.start()
-        except SuperviseError as error:
-            stay += part.give_up(error)
-        else:
-            stay += await part.check()
-    return stay
+    looking: list[asyncio.Future[list[str]]] = []
+    try:
+        for part in parts:
+            try:
+                await part.build()
+            except SuperviseError as error:
+                looking.append(_settled(part.give_up(error)))
+            else:
+                looking.append(asyncio.ensure_future(_join(part)))
+        return [line for each in looking for line in await each]
+    finally:
+        for each in looking:
+            each.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+
+async def _join(part: Part) -> list[str]:
+    try:
+        await part.start()
+    except SuperviseError as error:
+        return part.give_up(error)
+    return await part.check()
+
+
+def _settled(lines: list[str]) -> asyncio.Future[list[str]]:
+    settled: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    settled.set_result(lines)
+    return settled

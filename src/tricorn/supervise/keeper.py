@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tricorn.supervise.child import Child, ProcessPlan
@@ -19,7 +19,7 @@ from tricorn.telemetry import get_logger
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tricorn.supervise.home import Home
     from tricorn.supervise.limits import Limits
@@ -35,6 +35,7 @@ class Surroundings:
     Args:
         changed: called when a process was started, is ready or has ended, so that the state file says so.
         word: what a process is told when it may begin.
+        environment: variables that every process gets.
         hurry: set once nothing is waited for any more.
     """
 
@@ -44,6 +45,7 @@ class Surroundings:
     changed: Callable[[], None]
     public: socket.socket | None = None
     word: dict[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
     def spawn(self, plan: ProcessPlan) -> Child:
@@ -52,6 +54,7 @@ class Surroundings:
         Raises:
             OSError: it cannot be started, or its log not be written.
         """
+        plan = replace(plan, environment={**self.environment, **plan.environment})
         child = Child(plan, self.home.log(plan.name))
         child.start(self.public.fileno() if self.public is not None else None)
         return child
@@ -73,14 +76,20 @@ class Keeper:
     Args:
         plan: the process.
         around: what it shares with the others.
+        word: what it alone is told when it may begin.
     """
 
-    def __init__(self, plan: ProcessPlan, around: Surroundings) -> None:
+    def __init__(
+        self, plan: ProcessPlan, around: Surroundings, word: Callable[[], Mapping[str, Any]] | None = None
+    ) -> None:
         self.plan = plan
+        self.said: dict[str, Any] = {}
+        """What it said before it was ready."""
         self.restarts = 0
         self.child: Child | None = None
         self.ready = asyncio.Event()
         self._around = around
+        self._word = word
         self._pulse = Pulse(plan.address) if plan.address else None
 
     @property
@@ -100,14 +109,24 @@ class Keeper:
             SuperviseError: it ended instead, or took too long.
         """
         child = self.child or self.spawn()
-        child.go(**self._around.word)
+        await self._get_ready(child)
+        self.ready.set()
+        self._around.changed()
+
+    async def _get_ready(self, child: Child) -> None:
+        """Let a process begin, and wait until it says it is ready.
+
+        Raises:
+            SuperviseError: it ended instead, or took too long.
+        """
+        child.go(**{**self._around.word, **(self._word() if self._word is not None else {})})
         seconds = self._around.limits.ready
         try:
             async with asyncio.timeout(seconds):
                 while lines := await child.lines():
+                    for line in lines:
+                        self.said.update(line)
                     if any("ready" in line for line in lines):
-                        self.ready.set()
-                        self._around.changed()
                         return
                 status = await child.wait()
         except TimeoutError as error:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """Seconds, but for `restarts`: how often a process may end by itself within `restart_window`.
 
+    A gateway that hands over gets `leave` for the requests that it still has, and for connections that are kept for the next one.
+
     Every `pulse` a process is asked for its health; one that has given no answer for `silent` is replaced.
     """
 
@@ -17,6 +19,7 @@ class Limits:
     build: float = 3600.0
     check: float = 600.0
     stop: float = 12.0
+    leave: float = 25.0
     restarts: int = 5
     restart_window: float = 60.0
     backoff: float = 0.25

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tricorn.host.references import REFERENCE
 from tricorn.supervise.addresses import write_endpoints
+from tricorn.wire.bindings import AT_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -56,13 +57,25 @@ class Places:
         """A native part is gone for good: Python answers all of its contracts."""
         contracts = list(contracts)
         for contract in contracts:
-            self._endpoints.get(contract, {}).pop(language, None)
+            if "/" not in contract:
+                self._endpoints.get(contract, {}).pop(language, None)
         write_endpoints(self._home, self._endpoints)
         self._back(contracts)
 
     def chosen(self, contract: str) -> bool:
         """Whether an operator decided who answers a contract."""
         return not self._writer.current.at(contract).auto
+
+    def native(self, target: str) -> str | None:
+        """The native implementation that is bound for a target; None for Python."""
+        return self._writer.current.at(target).native
+
+    def bind_at_gateway(self, methods: Iterable[str], language: str) -> None:
+        """Have a native gateway answer single methods by itself, as far as no operator decided about them."""
+        wanted = [method for method in methods if not self.chosen(method)]
+        self._writer.write(
+            lambda now: [replace(now.at(method).to(language), by=_BY, record={AT_GATEWAY: True}) for method in wanted]
+        )
 
     def bind(self, contract: str, language: str) -> None:
         """Have an implementation answer every call of a contract."""

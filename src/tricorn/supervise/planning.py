@@ -7,16 +7,19 @@ import sys
 from typing import TYPE_CHECKING
 
 from tricorn.data.server import server_for
+from tricorn.host.manifest import FILE_NAME
 from tricorn.host.natives import native_binary
-from tricorn.host.references import REFERENCE
+from tricorn.host.references import GATEWAY, REFERENCE
 from tricorn.host.targets import short_name
 from tricorn.supervise.addresses import addresses_of, python_endpoints
 from tricorn.supervise.child import ProcessPlan
+from tricorn.supervise.databases import check_connections, database_of, part_environment
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.growth import PartPlan
 from tricorn.supervise.supervisor import Plan
 
 if TYPE_CHECKING:
+    from tricorn.data.server import Server
     from tricorn.host.manifest import Manifest
     from tricorn.supervise.home import Home
 
@@ -40,7 +43,16 @@ def make_plan(manifest: Manifest, home: Home, *, shape: str, host: str, port: in
         raise SuperviseError(f"there is no shape {shape!r}", remedy=f"choose one of: {', '.join(manifest.shapes)}")
     names = manifest.shapes[shape].processes
     addresses = addresses_of(home, names)
-    parts = {name: _part(manifest, home, name, addresses[name]) for name in names if manifest.processes[name].native}
+    check_connections(manifest, names)
+    url = os.environ.get("DATABASE_URL", "")
+    server = server_for(url or None, state_dir=home.path)
+    database = database_of(manifest, url)
+    parts = {
+        name: _part(manifest, home, name, addresses[name], (server, database))
+        for name in names
+        if manifest.processes[name].native
+    }
+    fronted = any(part.process.gateway for part in parts.values())
     flags = [] if demo else ["--no-demo-data"]
     demo = demo and manifest.demo is not None and _development()
     return Plan(
@@ -48,39 +60,55 @@ def make_plan(manifest: Manifest, home: Home, *, shape: str, host: str, port: in
         host=host,
         port=port,
         processes=tuple(
-            parts[name].process if name in parts else _python(manifest, home, name, addresses[name]) for name in names
+            parts[name].process if name in parts else _python(manifest, home, name, addresses[name], fronted=fronted)
+            for name in names
         ),
         parts=parts,
         grows=manifest.shapes[shape].grows,
         endpoints=python_endpoints(manifest, addresses),
         shared=frozenset(contract for native in manifest.natives.values() for contract in native.shared),
         prepare=ProcessPlan("prepare", (*_tricorn(manifest), "prepare", "--home", str(home.path), *flags)),
-        store=None if os.environ.get("DATABASE_URL") else server_for(None, state_dir=home.path),
+        store=None if url else server,
         database=manifest.name,
         ready_paths=("/health/ready", *([manifest.demo.ready] if manifest.demo and demo else [])),
         note=manifest.demo.note if manifest.demo and demo else "",
-        services=tuple(
-            {
-                "name": short_name(contract),
-                "contract": contract,
-                "implementation": REFERENCE,
-                "process": process,
-                "address": addresses[process],
-            }
-            for process in names
-            for context in manifest.processes[process].contexts
-            for contract in manifest.contexts[context].contracts
+        services=(
+            *(
+                {
+                    "name": GATEWAY,
+                    "contract": GATEWAY,
+                    "implementation": REFERENCE,
+                    "process": process,
+                    "address": addresses[process],
+                }
+                for process in names
+                if manifest.processes[process].gateway
+            ),
+            *(
+                {
+                    "name": short_name(contract),
+                    "contract": contract,
+                    "implementation": REFERENCE,
+                    "process": process,
+                    "address": addresses[process],
+                }
+                for process in names
+                for context in manifest.processes[process].contexts
+                for contract in manifest.contexts[context].contracts
+            ),
         ),
     )
 
 
-def _python(manifest: Manifest, home: Home, name: str, address: str) -> ProcessPlan:
+def _python(manifest: Manifest, home: Home, name: str, address: str, *, fronted: bool) -> ProcessPlan:
     gateway = manifest.processes[name].gateway
     command = (*_tricorn(manifest), "serve", name, "--home", str(home.path), "--listen", address)
+    if gateway and fronted:
+        command = (*command, "--mounts", f"{address.removesuffix('.sock')}.http")
     return ProcessPlan(name, command, gateway=gateway, address=address, environment={} if gateway else _own_metrics())
 
 
-def _part(manifest: Manifest, home: Home, name: str, address: str) -> PartPlan:
+def _part(manifest: Manifest, home: Home, name: str, address: str, database: tuple[Server, str]) -> PartPlan:
     part = manifest.processes[name].native
     native = manifest.natives[part]
     about = ("--app", str(manifest.root), "--home", str(home.path), part)
@@ -88,15 +116,18 @@ def _part(manifest: Manifest, home: Home, name: str, address: str) -> PartPlan:
     command = (
         str(native_binary(manifest, part, home.path)),
         *("--listen", address, "--home", str(home.path), "--metrics", metrics, "--process", name),
+        *(("--manifest", str(manifest.root / FILE_NAME)) if native.gateway else ()),
     )
     log = home.logs / f"build-{part}.log"
     return PartPlan(
         part,
         native.language,
-        process=ProcessPlan(name, command, address=address),
+        process=ProcessPlan(name, command, gateway=native.gateway, address=address, environment={"DATABASE_URL": ""}),
         build=ProcessPlan(f"build-{part}", (*_module("building"), *about, "--log", str(log))),
         check=ProcessPlan(f"check-{part}", (*_module("checking"), *about)),
-        contracts=tuple(native.contracts),
+        contracts=(*([GATEWAY] if native.gateway else []), *native.contracts),
+        word=lambda: {"environment": part_environment(manifest, part, *database)},
+        methods=tuple(native.methods),
     )
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tricorn.data.connecting import connect_admin
 from tricorn.data.databases import ensure_database
 from tricorn.data.migrations import migrate
-from tricorn.data.roles import RoleNames
+from tricorn.data.names import RoleNames
 from tricorn.data.server import server_for
 from tricorn.host.manifest import resolve
 from tricorn.host.schema import migrations
 from tricorn.host.settings import Settings
+from tricorn.supervise.databases import database_of
 from tricorn.supervise.errors import SuperviseError
 
 if TYPE_CHECKING:
@@ -57,10 +58,7 @@ async def prepare_database(
 
 def database_name(manifest: Manifest, settings: Settings) -> str:
     """The database that the application lives in: its name, or the one that DATABASE_URL ends with."""
-    if settings.database_url:
-        tail = settings.database_url.partition("://")[2].partition("?")[0].partition("/")[2]
-        return tail or manifest.name
-    return manifest.name
+    return database_of(manifest, settings.database_url)
 
 
 async def _fill_once(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import time
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tricorn.host.targets import short_name
 from tricorn.prove.orders import FILE, PARTS, Orders, RecordOrder, dump_orders, parse_orders
-from tricorn.supervise.addresses import ENDPOINTS_FILE
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.home import cannot_write
 from tricorn.supervise.moving import GOING_ON
 from tricorn.telemetry import get_logger
 from tricorn.wire.bindings import REFERENCE, Binding, Bindings, Shadow
+from tricorn.wire.endpoints import ENDPOINTS_FILE, known_endpoints
 
 if TYPE_CHECKING:
     from tricorn.supervise.binding import BindingWriter
@@ -113,10 +112,7 @@ class Proving:
         return {}
 
     def _check_running(self, contract: str, name: str) -> None:
-        try:
-            known = json.loads((self._home.path / ENDPOINTS_FILE).read_bytes())["endpoints"].get(contract, {})
-        except (OSError, ValueError, KeyError, AttributeError):
-            known = {}
+        known = known_endpoints(self._home.path / ENDPOINTS_FILE).get(contract, {})
         running = sorted(each for each in known if each != REFERENCE)
         if name not in running:
             others = f"there is {', '.join(running)}" if running else "only python answers it"

@@ -5,7 +5,6 @@ import contextlib
 import cProfile
 import json
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, method_policy, service_policies
 from tricorn.data import Database, check_budget
-from tricorn.data.roles import RoleNames
+from tricorn.data.names import RoleNames
 from tricorn.data.server import server_for
 from tricorn.events.metrics import EventCollector
 from tricorn.gateway import (
@@ -29,10 +28,10 @@ from tricorn.gateway import (
     Rate,
     create_app,
 )
-from tricorn.gateway.serve import GatewayServer
 from tricorn.host import Manifest, Process, Settings
 from tricorn.host.manifest import Rate as DeclaredRate
 from tricorn.prove.proving import Proving
+from tricorn.supervise.port import PublicPort
 from tricorn.supervise.preparation import database_name
 from tricorn.telemetry.server import MetricsServer, registry
 from tricorn.v1 import auth_pb2
@@ -48,7 +47,7 @@ async def serve(
     home: Path,
     *,
     settings: Settings,
-    public: socket.socket | None = None,
+    public: PublicPort | None = None,
     listen: str | None = None,
     endpoints: Path | None = None,
     bindings: Path | None = None,
@@ -61,7 +60,7 @@ async def serve(
         name: One of its processes.
         home: The folder of the application's state.
         settings: Of this process.
-        public: The public listening socket, for the process that has the gateway.
+        public: The public port, for the process that has the gateway.
         listen: Where others reach it by gRPC.
         endpoints: The file that says where contracts are; by default the home's.
         bindings: The bindings file; by default the home's.
@@ -97,7 +96,7 @@ def attach_proving(process: Process) -> None:
     process.backgrounds["proving"] = proving.run
 
 
-async def _run(process: Process, public: socket.socket | None, on_ready: Callable[[], None]) -> None:
+async def _run(process: Process, public: PublicPort | None, on_ready: Callable[[], None]) -> None:
     settings = process.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -114,15 +113,8 @@ async def _run(process: Process, public: socket.socket | None, on_ready: Callabl
             if gateway is None or public is None:
                 on_ready()
                 await stop.wait()
-                return
-            # Nobody follows on the socket here, so connections without a request are closed at once.
-            server = GatewayServer(gateway, stop, drain_time=settings.shutdown_seconds, idle_time=0)
-            serving = asyncio.create_task(server.serve([public]))
-            started = asyncio.create_task(server.serving.wait())
-            await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
-            if started.done():
-                on_ready()
-            await serving
+            else:
+                await public.serve(gateway, stop, settings.shutdown_seconds, on_ready)
     finally:
         await process.stop()
         await metrics.stop()
@@ -176,10 +168,11 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             limits=Limits(body=settings.max_body_bytes),
             mounts=[Mount(prefix, app) for prefix, app in process.mounts.items()],
             trusted_proxies=settings.trusted_proxies,
-            comments=_comments(manifest),
+            comments=contract_comments(manifest),
             ready=process.ready,
             generation=lambda: process.endpoints.bindings.generation,
             hsts=settings.hsts,
+            wall=lambda: process.clock.now().timestamp(),
             observer=_observer(process),
         )
     )
@@ -232,6 +225,7 @@ def _auth(manifest: Manifest, process: Process) -> AuthConfig | None:
     return AuthConfig(said.issuer, said.audience, ask_keys, ask_revocations)
 
 
-def _comments(manifest: Manifest) -> dict[str, str]:
+def contract_comments(manifest: Manifest) -> dict[str, str]:
+    """The comments of the platform's contracts and the application's, by full name."""
     files = [Path(auth_pb2.__file__).parent / "comments.json", manifest.proto_source.output / "comments.json"]
     return {name: text for file in files if file.exists() for name, text in json.loads(file.read_text()).items()}

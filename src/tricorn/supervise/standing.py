@@ -11,7 +11,7 @@ from tricorn.supervise.health import Pulse
 from tricorn.supervise.public import get
 from tricorn.supervise.reports import troubles
 from tricorn.supervise.usage import cpu_seconds, pss_bytes, rss_bytes, tree
-from tricorn.wire.bindings import ALL, BINDINGS_FILE, Bindings, parse_bindings
+from tricorn.wire.bindings import ALL, AT_GATEWAY, BINDINGS_FILE, GATEWAY, Bindings, parse_bindings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,12 @@ def describe(state: dict[str, Any], home: Path) -> dict[str, Any]:
         "url": state["url"],
         "shape": state["shape"],
         "phase": state["phase"],
-        "services": [_service(each, state["parts"], bindings, health, home) for each in state["services"]],
+        "services": [
+            _gateway(each, state, bindings, health)
+            if each["contract"] == GATEWAY
+            else _service(each, state["parts"], bindings, health, home)
+            for each in state["services"]
+        ],
         "processes": processes,
         "parts": state["parts"],
         "troubles": troubles(home),
@@ -65,12 +70,39 @@ def _service(
     }
 
 
+def _gateway(
+    service: dict[str, Any], state: dict[str, Any], bindings: Bindings, health: dict[str, str]
+) -> dict[str, Any]:
+    """Who has the public port."""
+    now, binding = state["gateway"], bindings.at(GATEWAY)
+    part = next((part for part in state["parts"] if GATEWAY in part["contracts"]), None)
+    language = now["language"]
+    if binding.native is not None and binding.native != language:
+        place = f"bound to {binding.native}, which is not there, so {language} has the port"
+    elif not binding.auto or binding.native is not None:
+        place = f"bound by {binding.by}"
+    else:
+        place = part["contracts"][GATEWAY] if part is not None else ""
+    return {
+        "name": service["name"],
+        "contract": GATEWAY,
+        "implementation": language,
+        "process": now["process"],
+        "address": state["url"],
+        "health": health.get(now["process"], _NOT_SERVING),
+        "share": ALL,
+        "shares": {language: ALL},
+        "place": place,
+    }
+
+
 def _place(contract: str, part: dict[str, Any] | None, bindings: Bindings, home: Path, *, there: bool) -> str:
     binding = bindings.at(contract)
     words = [
-        f"{target.partition('/')[2]} by itself: " + (f"{own.share / 100:g} % {own.native}" if own.native else REFERENCE)
+        f"{target.partition('/')[2]} {'at the gateway' if own.record.get(AT_GATEWAY) else 'by itself'}: "
+        + (f"{own.share / 100:g} % {own.native}" if own.native else REFERENCE)
         for target, own in sorted(bindings.by_target.items())
-        if target.startswith(f"{contract}/")
+        if target.startswith(f"{contract}/") and (own.native or not own.record.get(AT_GATEWAY))
     ]
     if binding.native is not None and not there:
         words.append(f"bound to {binding.native}, which is not there, so {REFERENCE} answers")

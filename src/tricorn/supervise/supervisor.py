@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tricorn.host.references import REFERENCE
 from tricorn.prove.ledger import Ledger
 from tricorn.prove.tally import read_tallies
 from tricorn.supervise.addresses import forget
 from tricorn.supervise.child import Child, ProcessPlan
 from tricorn.supervise.control import Control
+from tricorn.supervise.edge import EdgePart
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.growth import Part, PartPlan, grow
 from tricorn.supervise.guard import Guard
+from tricorn.supervise.handover import EdgeKeeper, FrontKeeper
 from tricorn.supervise.home import cannot_write
 from tricorn.supervise.keeper import Keeper, Surroundings, ended
 from tricorn.supervise.limits import Limits
@@ -30,6 +33,7 @@ from tricorn.supervise.places import Places
 from tricorn.supervise.proving import Proving
 from tricorn.supervise.public import get, listen, url_of
 from tricorn.supervise.tools import run_tool
+from tricorn.supervise.tracing import SpanKeeper
 from tricorn.telemetry import configure_logging, get_logger
 
 if TYPE_CHECKING:
@@ -100,8 +104,10 @@ class Supervisor:
         self._control = Control(home)
         self._guard: Guard | None = None
         self._around = Surroundings(home, plan.limits, progress, self._write_state)
+        self._spans = SpanKeeper(home.path)
         self._parts: dict[str, Part] = {}
         self._keepers: dict[str, Keeper] = {}
+        self._edge: EdgePart | None = None
         self._preparing: Child | None = None
         self._store_restarts = 0
         self._public: socket.socket | None = None
@@ -127,6 +133,7 @@ class Supervisor:
         self._home.lock()
         try:
             self._open_journal()
+            self._around.environment = await self._spans.start()
             self._public = self._around.public = listen(self._plan.host, self._plan.port)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -136,7 +143,7 @@ class Supervisor:
             self._guard = Guard(Around(writer, ledger, partial(read_tallies, self._home.path), self.trouble))
             self._guard.recover()
             self._guard.register(self._control)
-            Operators(self._home, writer, self._given_back).listen(self._control)
+            Operators(self._home, writer, self._given_back, lambda: self._edge).listen(self._control)
             Proving(self._home, writer).listen(self._control)
             self._make_keepers(Places(self._home, self._plan.endpoints, writer))
             self._write_state()
@@ -149,6 +156,7 @@ class Supervisor:
             raise
         finally:
             await self._shut_down()
+            await self._spans.stop()
             self._home.forget_state()
             self._home.unlock()
 
@@ -161,22 +169,35 @@ class Supervisor:
         return f"shape {self._plan.shape} has no part in {language} for it", 0
 
     def _given_back(self, contract: str) -> None:
-        """An operator leaves a contract to the platform again: what it knows of the native part is looked at anew."""
+        """An operator leaves a contract to the platform again: what it knows of the native part is looked at anew; one that was not
+        built is tried again.
+        """
         for part in self._parts.values():
-            if contract in part.plan.contracts and part.keeper.ready.is_set():
-                task = asyncio.create_task(part.check(), name=f"check {part.plan.name}")
+            if contract in part.plan.contracts:
+                look = part.check() if part.is_there else grow([part])
+                task = asyncio.create_task(look, name=f"check {part.plan.name}")
                 self._looking.add(task)
                 task.add_done_callback(self._looking.discard)
 
     def _make_keepers(self, places: Places) -> None:
         places.open()
+        edges = [part for part in self._plan.parts.values() if part.process.gateway]
+        front = next(
+            (plan for plan in self._plan.processes if edges and plan.gateway and plan.name not in self._plan.parts),
+            None,
+        )
+        fronts = {front.name: FrontKeeper(front, self._around)} if front is not None else {}
         for plan in self._plan.processes:
-            if plan.name in self._plan.parts:
-                part = Part(self._plan.parts[plan.name], self._around, places, self._begun, self._progress.note)
-                self._parts[plan.name] = part
-                self._keepers[plan.name] = part.keeper
-            else:
-                self._keepers[plan.name] = Keeper(plan, self._around)
+            planned = self._plan.parts.get(plan.name)
+            if planned is None:
+                self._keepers[plan.name] = fronts.get(plan.name) or Keeper(plan, self._around)
+                continue
+            about = (planned, self._around, places, self._begun, self._progress.note)
+            if planned in edges and front is not None:
+                self._edge = EdgePart(*about, front=fronts[front.name])
+            part = self._edge if self._edge is not None and planned in edges else Part(*about)
+            self._parts[plan.name] = part
+            self._keepers[plan.name] = part.keeper
 
     async def _until_stopped(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -297,9 +318,17 @@ class Supervisor:
             "services": [dict(service) for service in self._plan.services],
             "parts": [part.describe() for part in self._parts.values()],
             "processes": processes,
+            "gateway": self._gateway(),
             "note": self._plan.note,
             "databaseUrl": self._around.word.get("environment", {}).get("DATABASE_URL"),
         }
+
+    def _gateway(self) -> dict[str, str] | None:
+        """Who has the public port; None where no process is to have it."""
+        if self._edge is not None and self._edge.has_port:
+            return {"language": self._edge.language, "process": self._edge.plan.process.name}
+        front = next((plan for plan in self._plan.processes if plan.gateway and plan.name not in self._parts), None)
+        return {"language": REFERENCE, "process": front.name} if front is not None else None
 
     def _open_journal(self) -> None:
         journal = os.open(self._home.log("supervisor"), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
@@ -368,6 +397,7 @@ class Supervisor:
         keepers = list(self._keepers.values())
         if self._plan.grows:  # those that joined last are needed by those that were there before
             keepers.sort(key=lambda keeper: keeper.plan.name not in self._parts)
+        keepers.sort(key=lambda keeper: isinstance(keeper, EdgeKeeper))  # nothing comes in any more
         for keeper in reversed(keepers):
             await keeper.stop(self._plan.limits.stop)
         if self._store_thread is not None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import random
 import re
+import time
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from tricorn.telemetry.export import Exporter, OtelSpan
@@ -26,6 +28,28 @@ _FORBIDDEN_VERSION = "ff"
 # Ids need to be unique, not secret; SystemRandom would cost ten times as much.
 _ids = random.Random()  # noqa: S311
 os.register_at_fork(after_in_child=_ids.seed)
+
+
+class Rate:
+    """So many in a second, and as many at once after a second of none."""
+
+    __slots__ = ("_clock", "_left", "_limit", "_when")
+
+    def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._left = max(limit, 1.0) if limit > 0 else 0.0
+        self._clock = clock
+        self._when = clock()
+
+    def takes(self) -> bool:
+        """Whether one more is within the limit."""
+        now = self._clock()
+        self._left = min(self._left + (now - self._when) * self._limit, max(self._limit, 1.0))
+        self._when = now
+        if self._left < 1.0 or self._limit <= 0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 class TraceContext:
@@ -48,9 +72,16 @@ _current: ContextVar[TraceContext | None] = ContextVar("tricorn_trace", default=
 
 
 class _Exporting:
-    """The way to the SDK, once `configure_tracing` found an endpoint."""
+    """The way to the SDK, once `configure_tracing` found an endpoint, and how many traces may begin on it."""
 
     exporter: Exporter | None = None
+    rate: Rate | None = None
+
+
+def _begin_flags() -> int:
+    """Of a trace that begins here: whether it is recorded."""
+    rate = _Exporting.rate
+    return _SAMPLED if rate is None or rate.takes() else 0
 
 
 def current_trace() -> TraceContext | None:
@@ -86,7 +117,7 @@ class continue_trace:  # noqa: N801 - read as a verb: `with continue_trace(heade
     def __enter__(self) -> TraceContext:
         context = self._context
         if context is None:
-            context = TraceContext(f"{_ids.getrandbits(128) | 1:032x}", NO_SPAN)
+            context = TraceContext(f"{_ids.getrandbits(128) | 1:032x}", NO_SPAN, _begin_flags())
         self._token = _current.set(context)
         return context
 
@@ -112,12 +143,13 @@ class span:  # noqa: N801 - read as a noun: `with span("orders.place", order_id=
 
     def __enter__(self) -> Self:
         parent = _current.get()
-        if _Exporting.exporter is not None:
+        flags = _begin_flags() if parent is None else parent.flags
+        if _Exporting.exporter is not None and (flags or _Exporting.rate is None):
             self._otel, context = _Exporting.exporter.start(self._name, self._kind, self._attributes, parent)
         elif parent is not None:
             context = TraceContext(parent.trace_id, f"{_ids.getrandbits(64) | 1:016x}", parent.flags)
         else:
-            context = TraceContext(f"{_ids.getrandbits(128) | 1:032x}", f"{_ids.getrandbits(64) | 1:016x}")
+            context = TraceContext(f"{_ids.getrandbits(128) | 1:032x}", f"{_ids.getrandbits(64) | 1:016x}", flags)
         self.context = context
         self._token = _current.set(context)
         return self
@@ -148,7 +180,8 @@ def _reset(token: Token[TraceContext | None] | None) -> None:
 def configure_tracing(process: str) -> bool:
     """Export spans if `OTEL_EXPORTER_OTLP_ENDPOINT` (or its `_TRACES_` form) is set; True if they will be.
 
-    The other standard `OTEL_*` variables (headers, sampler, batch sizes, resource attributes) hold as the SDK says.
+    The other standard `OTEL_*` variables (headers, sampler, batch sizes, resource attributes) hold as the SDK says. With
+    `TRICORN_TRACE_RATE`, so many of the traces that begin here are recorded in a second; those that callers began are as they say.
     """
     if not (os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
         return False
@@ -156,11 +189,14 @@ def configure_tracing(process: str) -> bool:
         from tricorn.telemetry.export import Exporter  # noqa: PLC0415 - the SDK costs 0.2 s and few set an endpoint
 
         _Exporting.exporter = Exporter(process)
+        said = os.environ.get("TRICORN_TRACE_RATE")
+        _Exporting.rate = Rate(float(said)) if said else None
     return True
 
 
 def shutdown_tracing() -> None:
     """Send what is still queued, then stop exporting."""
     exporter, _Exporting.exporter = _Exporting.exporter, None
+    _Exporting.rate = None
     if exporter is not None:
         exporter.shutdown()

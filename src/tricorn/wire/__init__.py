@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from tricorn.wire.bindings import Binding, Bindings, bucket
     from tricorn.wire.call import Call, Caller, Identity, call_scope, current_call
     from tricorn.wire.client import Wire
-    from tricorn.wire.directory import Endpoints, OneChannel, read_endpoints
+    from tricorn.wire.directory import Endpoints, OneChannel
+    from tricorn.wire.endpoints import read_endpoints
     from tricorn.wire.server import GrpcServer, wait_until_serving
     from tricorn.wire.service import Service
     from tricorn.wire.taps import Tap
@@ -37,7 +38,8 @@ _MODULES = {
     "bindings": ("Binding", "Bindings", "bucket"),
     "call": ("Call", "Caller", "Identity", "call_scope", "current_call"),
     "client": ("Wire",),
-    "directory": ("Endpoints", "OneChannel", "read_endpoints"),
+    "directory": ("Endpoints", "OneChannel"),
+    "endpoints": ("read_endpoints",),
     "server": ("GrpcServer", "wait_until_serving"),
     "service": ("Service",),
     "taps": ("Tap",),

@@ -29,6 +29,12 @@ SCHEMA_VERSION = 1
 REFERENCE = "python"
 """The implementation that every contract has."""
 
+GATEWAY = "gateway"
+"""The target that says who has the public port, beside contracts and methods; it has all of it or nothing."""
+
+AT_GATEWAY = "gateway"
+"""Set in the record of a method's binding that a native gateway answers by itself, for what comes through the public port."""
+
 ALL = 10_000
 """Every call, in basis points."""
 
@@ -70,7 +76,7 @@ class Binding:
     """Who answers a contract, or one of its methods.
 
     Args:
-        target: ``package.Service`` or ``package.Service/Method``.
+        target: ``package.Service``, ``package.Service/Method`` or `GATEWAY`.
         shares: Basis points of the calls by implementation, one at most; Python has the rest.
         generation: That of the file when this was last changed.
         by: Who changed it last: one of `BY`.
@@ -177,13 +183,14 @@ def _binding(target: str, said: Any) -> Binding:
     where = f"bindings[{target!r}]"
     contract, slash, method = target.partition("/")
     named = bool(contract) and "." in contract and bool(method) == bool(slash) and "/" not in method
-    _expect(named, f"{where}: a name is package.Service or package.Service/Method")
+    _expect(named or target == GATEWAY, f"{where}: a name is package.Service, package.Service/Method or {GATEWAY}")
     _expect(isinstance(said, dict), f"{where}: an object is expected")
     shares = said.get("shares", {})
     _expect(isinstance(shares, dict), f"{where}.shares: an object is expected")
     for name, share in shares.items():
         _points(share, f"{where}.shares[{name!r}]")
         _expect(name not in {"", REFERENCE}, f"{where}.shares: {REFERENCE} has what is left; name others only")
+    _expect(target != GATEWAY or set(shares.values()) <= {ALL}, f"{where}.shares: the public port cannot be divided")
     # With two, raising the share of one would move entities of the other.
     _expect(len(shares) <= 1, f"{where}.shares: one implementation besides {REFERENCE} at a time")
     by, auto, shared, record = (

@@ -1,88 +1,22 @@
 """Where each contract is answered, and by which implementation: in this process, or at addresses of others."""
 
 import itertools
-import json
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from google.protobuf.message import Message
 
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, PlatformReason, Refusal
-from tricorn.wire.bindings import ALL, REFERENCE, Binding, Bindings
+from tricorn.wire.bindings import ALL, AT_GATEWAY, GATEWAY, REFERENCE, Binding, Bindings
+from tricorn.wire.endpoints import Addresses
 from tricorn.wire.local import LocalChannel
 from tricorn.wire.native import NativeChannel
 from tricorn.wire.remote import RemoteChannel
 from tricorn.wire.route import Channel, Route
 from tricorn.wire.service import Service
 from tricorn.wire.split import Chooser, chooser
-from tricorn.wire.watched import WatchedFile
-
-ENDPOINTS_FILE = "endpoints.json"
-SCHEMA_VERSION = 1
-
-Addresses = Mapping[str, Mapping[str, Sequence[str]]]
-"""Addresses (``unix:PATH`` or ``HOST:PORT``) by contract and implementation."""
-
-
-def read_endpoints(path: Path) -> Addresses:
-    """Reads an endpoints file.
-
-    Raises:
-        ValueError: The file is not of that form.
-    """
-    try:
-        return parse_endpoints(path.read_bytes())
-    except (OSError, ValueError) as error:
-        message = f"{path}: not an endpoints file: {error}"
-        raise ValueError(message) from error
-
-
-def parse_endpoints(text: str | bytes) -> Addresses:
-    """Reads ``{"version": 1, "endpoints": {"package.Service": {"python": ["unix:/run/x.sock", ...]}}}``; a list in place of the object means
-    Python.
-
-    Raises:
-        ValueError: It is not of that form.
-    """
-    try:
-        said = json.loads(text)
-        version, endpoints = said["version"], said["endpoints"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"no JSON object with a version and endpoints ({error})"
-        raise ValueError(message) from error
-    if version != SCHEMA_VERSION:
-        message = f"version {SCHEMA_VERSION} is expected, not {version!r}"
-        raise ValueError(message)
-    return {contract: _addresses(contract, each) for contract, each in endpoints}
-
-
-def dump_endpoints(endpoints: Addresses) -> str:
-    """The text of an endpoints file; `parse_endpoints` reads the same from it."""
-    listed = {contract: {name: list(at) for name, at in each.items()} for contract, each in endpoints.items()}
-    return json.dumps({"version": SCHEMA_VERSION, "endpoints": listed}, indent=1) + "\n"
-
-
-def _addresses(contract: str, said: Any) -> Mapping[str, Sequence[str]]:
-    by_implementation = {REFERENCE: said} if isinstance(said, list) else said
-    well_formed = isinstance(by_implementation, dict) and all(
-        isinstance(at, list) and at and all(isinstance(address, str) and address for address in at)
-        for at in by_implementation.values()
-    )
-    if not well_formed:
-        message = f"{contract}: a list of addresses for each implementation is expected"
-        raise ValueError(message)
-    return {name: tuple(at) for name, at in by_implementation.items()}
-
-
-class EndpointsFile(WatchedFile[Addresses]):
-    """The endpoints as the supervisor last wrote them; none as long as there never was a file."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, parse_endpoints, {})
 
 
 class OneChannel:
@@ -191,11 +125,16 @@ class Endpoints:
 
     @property
     def placeless(self) -> list[str]:
-        """What is bound to an implementation that has no address, so that Python answers: ``TARGET to IMPLEMENTATION``."""
+        """What is bound to an implementation that has no address, so that Python answers: ``TARGET to IMPLEMENTATION``.
+
+        What a native gateway answers by itself, it alone is asked for: no other process looks for its address.
+        """
         return sorted(
             f"{binding.target} to {binding.native}"
             for binding in self._bindings.by_target.values()
-            if binding.native and binding.native not in self._endpoints.get(binding.target.partition("/")[0], {})
+            if binding.native
+            and not (binding.target == GATEWAY or binding.record.get(AT_GATEWAY))
+            and binding.native not in self._endpoints.get(binding.target.partition("/")[0], {})
         )
 
     async def close(self) -> None:

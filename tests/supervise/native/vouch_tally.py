@@ -1,4 +1,4 @@
-"""Writes evidence for the toy's native part as if it had been verified just now: `vouch.py APPLICATION`."""
+"""Writes evidence for the toy's native part as if it had been verified just now: `vouch_tally.py APPLICATION`."""
 
 import sys
 from datetime import UTC, datetime
