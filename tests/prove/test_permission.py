@@ -12,7 +12,7 @@ from tricorn.host import Manifest, load_manifest
 from tricorn.host.manifest import Native
 from tricorn.host.targets import Target
 from tricorn.prove.errors import ProveError
-from tricorn.prove.permission import check_evidence, check_native, check_steps, hash_of, methods_of
+from tricorn.prove.permission import check_evidence, check_native, check_steps, default_steps, hash_of, methods_of
 
 NOTES = "toy.notes.v1.NotesService"
 STEPS = (100, 10_000)
@@ -43,6 +43,10 @@ def test_what_cannot_be_divided_is_refused_in_steps_with_each_reason_and_allowed
 
     assert raised.value.remedy == "move all of them at once, with --steps 100"
     assert check_steps(target, (10_000,), shared=False) == []
+
+
+def test_what_cannot_be_divided_moves_all_at_once_when_nobody_names_steps(manifest: Manifest) -> None:
+    assert default_steps(Target(NOTES, "AddNote"), shared=False) == "100"
 
 
 def test_a_target_is_one_method_or_all_of_a_contract(manifest: Manifest) -> None:

@@ -11,15 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tricorn.host.manifest import Manifest
 from tricorn.host.targets import short_name
+from tricorn.prove.effects_of import has_effects
 from tricorn.prove.fingerprint import Fingerprints, fingerprints
 from tricorn.prove.sources import SourceError
 
 __all__ = [
     "LEAST_COMPARISONS",
+    "EffectsFound",
     "Evidence",
     "EvidenceError",
     "Fingerprints",
     "Freshness",
+    "HistoryCount",
     "MutantsFound",
     "Prints",
     "SourceCount",
@@ -34,6 +37,14 @@ VERSION: Literal[1] = 1
 FOLDER = "evidence"
 LEAST_COMPARISONS = 3_000
 """Generated inputs below which evidence does not carry a move: with none different, 0.1 % may still differ at 95 % confidence."""
+
+
+REFERENCE_ALONE, CANDIDATE_ALONE, MIXED = "reference", "candidate", "mixed"
+"""Modes of histories: who answers. Before anything is moved both implementations must have been seen at work on the same rows."""
+
+LEAST_WINDOWS = 20
+LEAST_ACROSS = 100
+"""Windows of each mode, and pairs of calls that both implementations were busy with at once, below which evidence does not carry a move."""
 
 
 class EvidenceError(ValueError):
@@ -74,6 +85,45 @@ class MutantsFound(_Part):
     """Functions that no input reaches; mutants there are not among ``of``."""
 
 
+class HistoryCount(_Part):
+    """Windows of calls at once, in one mode: which implementations answered."""
+
+    windows: int = Field(ge=0)
+    calls: int = Field(ge=0)
+    overlapping: int = Field(ge=0)
+    """Pairs of calls of one window that overlapped in time."""
+    across: int = Field(ge=0)
+    """Of these, pairs that two implementations answered."""
+    impossible: int = Field(ge=0)
+    undecided: int = Field(ge=0)
+    unknown: int = Field(ge=0)
+    """Calls of which nobody knows whether they happened."""
+    looks: int = Field(ge=0)
+    """How often the invariants were looked at."""
+    broken: int = Field(default=0, ge=0)
+    """How often one of them did not hold; the first few times are counted."""
+
+
+class EffectsFound(_Part):
+    """What was compared of a contract with effects, besides answers."""
+
+    sequences: int = Field(ge=0)
+    at_once: int = Field(ge=0)
+    """Of them, how many were played beside others on the same database."""
+    states: int = Field(ge=0)
+    states_different: int = Field(ge=0)
+    only_at_once: int = Field(default=0, ge=0)
+    """Groups of sequences that differ only when they are played at once."""
+    unsteady: int = Field(default=0, ge=0)
+    """Sequences after which the reference itself, asked again, leaves another state."""
+    queries: list[str] = []
+    """What was compared as state."""
+    histories: dict[str, HistoryCount] = {}
+    """By mode: ``reference``, ``candidate``, ``mixed``."""
+    invariants: int = Field(ge=0)
+    """How many there are."""
+
+
 class Evidence(_Part):
     """One run of `verify` over all methods of a contract."""
 
@@ -94,6 +144,8 @@ class Evidence(_Part):
     ignored_share: float
     """Of the bytes of the answers, what field policies leave out of the comparison."""
     mutants: MutantsFound | None = None
+    effects: EffectsFound | None = None
+    """Only of a contract with effects."""
     fields_never_set: list[str] = []
     enum_values_never_seen: list[str] = []
     gain: str = ""
@@ -163,6 +215,8 @@ def freshness(manifest: Manifest, contract: str) -> Freshness:
             against = f"nobody has verified {name} in {native.language}"
         else:
             against = _speaks_against(evidence, fingerprints(manifest, contract, native))
+            if not against and has_effects(manifest, contract):
+                against = _effects_speak_against(evidence.effects)
     except EvidenceError as error:
         against = str(error)
     except SourceError as error:
@@ -191,5 +245,40 @@ def _speaks_against(evidence: Evidence, now: Fingerprints) -> str:
     if evidence.generated < LEAST_COMPARISONS:
         return (
             f"the evidence is thin: {evidence.generated:,} generated inputs, where {LEAST_COMPARISONS:,} are asked for"
+        )
+    return ""
+
+
+def _effects_speak_against(effects: EffectsFound | None) -> str:
+    """What evidence about a contract with effects lacks; empty when it carries a move."""
+    if effects is None or not effects.states:
+        return "the contract has effects, and the evidence compares no state"
+    if effects.states_different:
+        return f"the evidence speaks against it: {effects.states_different} of {effects.states} states differ"
+    if effects.only_at_once or effects.unsteady:
+        return (
+            f"the evidence speaks against it: {effects.only_at_once} groups differ when they are played at once, and the reference "
+            f"leaves another state {effects.unsteady} times when it is asked again"
+        )
+    for mode in (REFERENCE_ALONE, CANDIDATE_ALONE, MIXED):
+        if against := _histories_speak_against(mode, effects.histories.get(mode)):
+            return against
+    return ""
+
+
+def _histories_speak_against(mode: str, said: HistoryCount | None) -> str:
+    if said is None:
+        return f"the evidence is thin: 0 histories in mode {mode}, where {LEAST_WINDOWS} are asked for"
+    if said.impossible or said.undecided or said.broken:
+        return (
+            f"the evidence speaks against it: of {said.windows} histories in mode {mode} {said.impossible} are impossible and "
+            f"{said.undecided} undecided, and invariants were broken {said.broken} times"
+        )
+    if said.windows < LEAST_WINDOWS:
+        return f"the evidence is thin: {said.windows} histories in mode {mode}, where {LEAST_WINDOWS} are asked for"
+    if mode == MIXED and said.across < LEAST_ACROSS:
+        return (
+            f"the evidence is thin: both implementations were busy at once with {said.across} pairs of calls, where {LEAST_ACROSS} are "
+            "asked for"
         )
     return ""

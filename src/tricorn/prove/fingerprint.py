@@ -91,13 +91,14 @@ def reference_fingerprint(manifest: Manifest, contract: str) -> str:
 
 
 def native_fingerprint(root: Path, sources: Iterable[str]) -> str:
-    """Of every file below the sources, lock files included; build output, hidden files and prose are left out."""
+    """Of every file below the sources, lock files included; build output, hidden files, prose and Go's tests are left out."""
     digest = hashlib.sha256()
     for source in sorted(sources):
         base = (root / source).resolve()
         for path in sorted([base] if base.is_file() else base.rglob("*")):
             inside = path.relative_to(base)
-            if not path.is_file() or path.suffix == ".md" or any(_is_left_out(part) for part in inside.parts):
+            left_out = path.suffix == ".md" or path.name.endswith("_test.go")
+            if left_out or not path.is_file() or any(_is_left_out(part) for part in inside.parts):
                 continue
             digest.update(f"{source}/{inside.as_posix()}".encode() + b"\0" + hashlib.sha256(_text(path)).digest())
     return digest.hexdigest()

@@ -46,8 +46,8 @@ def inputs_of(plan: Plan) -> Inputs:
     return Inputs(len(given) + plan.inputs, chain(given, mix.generated(plan.inputs)), tuple(remarks))
 
 
-def cases_of(plan: Plan) -> list[Case]:
-    """The conformance cases of the methods that need no state.
+def cases_of(plan: Plan, *, with_state: bool = False) -> list[Case]:
+    """The conformance cases of the methods; those that need rows only ``with_state``.
 
     Raises:
         ProveError: A file of cases is wrong.
@@ -60,7 +60,7 @@ def cases_of(plan: Plan) -> list[Case]:
     except CaseError as error:
         raise ProveError(str(error), remedy="mend the case; `tricorn conformance` plays them") from error
     names = {policy.full_name for policy in plan.policies}
-    return [case for case in cases if case.policy.full_name in names and not case.state]
+    return [case for case in cases if case.policy.full_name in names and (with_state or not case.state)]
 
 
 def _recorded(plan: Plan, remarks: list[str]) -> Iterator[tuple[MethodPolicy, Message, str]]:

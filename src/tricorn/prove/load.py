@@ -20,7 +20,7 @@ from tricorn.prove.errors import ProveError
 from tricorn.telemetry import CallStats
 from tricorn.wire import BindingsFile, Endpoints, Identity, Service, Wire, call_scope
 from tricorn.wire.bindings import BINDINGS_FILE
-from tricorn.wire.directory import ENDPOINTS_FILE, EndpointsFile
+from tricorn.wire.endpoints import ENDPOINTS_FILE, EndpointsFile
 from tricorn.wire.resilience import Breaker
 
 if TYPE_CHECKING:

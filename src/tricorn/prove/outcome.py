@@ -127,6 +127,11 @@ def reason_of(outcome: Outcome) -> str:
     return str(_said(outcome)["reason"]) or outcome.code
 
 
+def details_of(outcome: Outcome) -> dict[str, str]:
+    """The metadata of a refusal."""
+    return dict(_said(outcome)["metadata"])  # type: ignore[call-overload, no-any-return]
+
+
 def has_violations(outcome: Outcome) -> bool:
     """Whether a refusal names rules that were broken."""
     return bool(_said(outcome)["violations"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tricorn.contract import MethodPolicy, service_policies
 from tricorn.host.references import REFERENCE
-from tricorn.prove.cutover import ALL
+from tricorn.prove.cutover import ALL, DEFAULT_STEPS
 from tricorn.prove.errors import ProveError
 from tricorn.prove.evidence import evidence_path, freshness
 from tricorn.wire.split import why_whole
@@ -39,6 +39,12 @@ def check_steps(target: Target, steps: tuple[int, ...], *, shared: bool) -> list
             remedy="move all of them at once, with --steps 100",
         )
     return [f"{name} stays in {REFERENCE} until the last step: {why}" for name, why in whole.items() if why]
+
+
+def default_steps(target: Target, *, shared: bool) -> str:
+    """The steps of whoever names none: all at once where no call may be divided, as of most methods with effects."""
+    divided = any(not why_whole(policy, shared=shared) for policy in methods_of(target))
+    return DEFAULT_STEPS if divided else "100"
 
 
 def check_native(manifest: Manifest, target: Target, language: str) -> str:

@@ -1,6 +1,7 @@
 """The Python reference, answering in processes of its own: the contract's server behind the same skin as in production, with validation."""
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -82,6 +83,9 @@ RING_AGAIN = 0.001
 RINGS = 200
 """After so many it is stopped wherever it is."""
 
+RING_ANEW = 0.05
+"""Seconds of CPU until a request that was stopped, and goes on nevertheless, is rung for anew."""
+
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _INSTALLED = sysconfig.get_path("purelib")
 
@@ -140,14 +144,26 @@ class Answering:
         self._rings_left -= 1
         if self._rings_left and frame is not None and _may_swallow(frame):
             return
-        self._rings_left = 0
+        self._rings_left = RINGS
+        signal.setitimer(signal.ITIMER_PROF, RING_ANEW, RING_AGAIN)
         raise _TooLate
 
 
 def _may_swallow(frame: FrameType) -> bool:
-    """Whether an error raised here could be lost: the standard library's callbacks of weak references and finalisers print it and go on."""
+    """Whether an error raised here could be lost: the standard library's callbacks of weak references and finalisers, and whatever the garbage
+    collector calls, print it and go on.
+    """
     path = frame.f_code.co_filename
-    return path.startswith("<frozen ") or (path.startswith(_STANDARD_LIBRARY) and not path.startswith(_INSTALLED))
+    if path.startswith("<frozen ") or (path.startswith(_STANDARD_LIBRARY) and not path.startswith(_INSTALLED)):
+        return True
+    collecting = {getattr(each, "__code__", None) for each in gc.callbacks}
+    return any(each.f_code in collecting for each in _with_callers(frame))
+
+
+def _with_callers(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 _answering: Answering | None = None

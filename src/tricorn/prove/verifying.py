@@ -10,7 +10,7 @@ from tricorn.host import Manifest
 from tricorn.prove.cache import AnswerCache
 from tricorn.prove.candidate import Candidate, served_python, started
 from tricorn.prove.errors import ProveError
-from tricorn.prove.evidence import Evidence, MutantsFound, Prints, SourceCount
+from tricorn.prove.evidence import EffectsFound, Evidence, MutantsFound, Prints, SourceCount
 from tricorn.prove.findings import Findings
 from tricorn.prove.fingerprint import contract_fingerprint, fingerprints, reference_fingerprint
 from tricorn.prove.inputs.mix import CASES, GENERATED, RECORDINGS
@@ -86,7 +86,13 @@ def prints_of(plan: Plan) -> Prints:
 
 
 def evidence_of(
-    plan: Plan, prints: Prints, findings: Findings, mutants: MutantsFound | None, statement: str
+    plan: Plan,
+    prints: Prints,
+    findings: Findings,
+    mutants: MutantsFound | None,
+    statement: str,
+    *,
+    effects: EffectsFound | None = None,
 ) -> Evidence:
     """What is kept of a verification of a whole contract against its native part."""
     return Evidence(
@@ -106,6 +112,7 @@ def evidence_of(
         unsteady=len(findings.unsteady),
         ignored_share=round(findings.ignored_share, 6),
         mutants=mutants,
+        effects=effects,
         fields_never_set=findings.fields_never_set(),
         enum_values_never_seen=findings.values_never_seen(),
         gain=findings.gain,

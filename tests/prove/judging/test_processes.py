@@ -1,5 +1,6 @@
 """The judge with the processes that it has in real life."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -108,6 +109,32 @@ async def test_what_is_late_among_callbacks_that_lose_errors_is_stopped_outside_
     request = Request(policy.full_name, policy.input(divisor=1, rounding=1).SerializeToString())
 
     outcomes = await answering.answer_all([request] * 10)
+
+    assert {outcome.kind for outcome, _ in outcomes} == {LATE}
+
+
+async def test_a_limit_that_comes_while_rubbish_is_collected_is_not_lost(
+    quiz: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import quiz.sums.server as served  # noqa: PLC0415 - importable with `quiz`
+
+    def collecting(total: int, divisor: int, up: bool) -> int:
+        while True:
+            gc.collect(0)
+            sum(range(300))
+
+    def watches(phase: str, info: dict[str, int]) -> None:
+        sum(range(300))  # a good part of the time is spent in here, where an error would only be printed
+
+    monkeypatch.setattr(served, "divided", collecting)
+    answering = Answering(hosted(Site(quiz.root, SUMS, tmp_path)))
+    policy = method_policy(f"{SUMS}/Add")
+    request = Request(policy.full_name, policy.input(divisor=1, rounding=1).SerializeToString())
+    gc.callbacks.append(watches)
+    try:
+        outcomes = await answering.answer_all([request] * 3)
+    finally:
+        gc.callbacks.remove(watches)
 
     assert {outcome.kind for outcome, _ in outcomes} == {LATE}
 

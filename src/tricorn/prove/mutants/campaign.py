@@ -17,7 +17,7 @@ from tricorn.prove.evidence import MutantsFound
 from tricorn.prove.interrupt import taken_back
 from tricorn.prove.mutants.equivalent import Claim
 from tricorn.prove.mutants.plant import Mutant, mutants_of
-from tricorn.prove.mutants.trial import Asked, Verdict, attempt, entered, prepare
+from tricorn.prove.mutants.trial import ASKED, Trial, Verdict
 from tricorn.prove.reference import Site
 from tricorn.prove.sources import reference_files
 
@@ -86,21 +86,23 @@ class Campaign:
 
     Args:
         sample: How many; None: all.
-        asked: Inputs with what the reference said to them, quick ones first.
+        asked: Inputs with what the reference said to them, quick ones first, as the trial takes them.
         workers: How many are tried at once, each in a process of its own.
+        trial: How a mutant is tried.
     """
 
     def __init__(
         self,
         manifest: Manifest,
         site: Site,
-        asked: Sequence[Asked],
+        asked: Sequence[object],
         claims: Mapping[str, Claim],
         *,
         sample: int | None,
         seed: int,
         workers: int = 1,
         seconds: float = SECONDS,
+        trial: Trial = ASKED,
     ) -> None:
         self._manifest = manifest
         self._site = site
@@ -109,6 +111,7 @@ class Campaign:
         self._seed = seed
         self._workers = workers
         self._seconds = seconds
+        self._trial = trial
         self._killers: deque[int] = deque(maxlen=_KILLERS)
         self.tried = Tried(claims=claims)
 
@@ -120,7 +123,7 @@ class Campaign:
             pool = ProcessPoolExecutor(
                 self._workers,
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=prepare,
+                initializer=self._trial.prepare,
                 initargs=(self._site, inputs),
             )
             try:
@@ -148,7 +151,7 @@ class Campaign:
     async def _planned(self, pool: ProcessPoolExecutor) -> list[Mutant]:
         reached = {
             (path, name.replace(".<locals>", ""))
-            for path, name in await asyncio.wrap_future(pool.submit(entered, _LOOKED_AT))
+            for path, name in await asyncio.wrap_future(pool.submit(self._trial.entered, _LOOKED_AT))
         }
         files = reference_files(self._manifest, self._site.contract)
         everything = [mutant for module, path in files.items() for mutant in mutants_of(module, path)]
@@ -174,7 +177,7 @@ class Campaign:
     ) -> None:
         while not waiting.empty():
             mutant = waiting.get_nowait()
-            verdict = await asyncio.wrap_future(pool.submit(attempt, mutant, self._order(), self._seconds))
+            verdict = await asyncio.wrap_future(pool.submit(self._trial.attempt, mutant, self._order(), self._seconds))
             if verdict.input >= 0 and verdict.input not in self._killers:
                 self._killers.appendleft(verdict.input)
             self.tried.verdicts.append(verdict)

@@ -62,6 +62,14 @@ class Verdict:
         return self.result != SURVIVED
 
 
+class Trial(NamedTuple):
+    """How a mutant is tried, as functions of a process of the pool: `prepare`, `entered` and `attempt`, or others like them."""
+
+    prepare: Callable[[Site, Path], None]
+    entered: Callable[[int], set[tuple[str, str]]]
+    attempt: Callable[[Mutant, Sequence[int], float], "Verdict"]
+
+
 class _Here:
     """What a process of the pool keeps."""
 
@@ -88,19 +96,19 @@ def prepare(site: Site, inputs: Path) -> None:
 
 def entered(most: int) -> set[tuple[str, str]]:
     """(file, qualified name) of every function that is entered while the first inputs are answered."""
-    return pickle.loads(_forked(lambda: pickle.dumps(_entered_here(most)), 120.0) or pickle.dumps(set()))  # type: ignore[no-any-return]  # noqa: S301
+    return pickle.loads(forked(lambda: pickle.dumps(_entered_here(most)), 120.0) or pickle.dumps(set()))  # type: ignore[no-any-return]  # noqa: S301
 
 
 def attempt(mutant: Mutant, order: Sequence[int], seconds: float) -> Verdict:
     """Tries a mutant with the inputs of these numbers, in this order, for so many seconds of CPU at most."""
-    said = _forked(lambda: _try(mutant, order, seconds), seconds * _SLOWEST + 30)
+    said = forked(lambda: _try(mutant, order, seconds), seconds * _SLOWEST + 30)
     if said is None:
         return Verdict(mutant, ENDLESS)
     result, asked, number = said.decode().split()
     return Verdict(mutant, result, int(asked), int(number))
 
 
-def _forked(work: Callable[[], bytes], seconds: float) -> bytes | None:
+def forked(work: Callable[[], bytes], seconds: float) -> bytes | None:
     """What ``work`` gives in a child; None when it dies or takes longer."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -141,7 +149,7 @@ def _be_the_child(work: Callable[[], bytes], writer: int) -> NoReturn:
 
 def _try(mutant: Mutant, order: Sequence[int], seconds: float) -> bytes:
     until = time.process_time() + seconds
-    sys.meta_path.insert(0, _Planter(mutant))
+    sys.meta_path.insert(0, Planter(mutant))
     try:
         answering = Answering(hosted_of(_Here.manifest, _Here.site))
     except Exception:  # noqa: BLE001 - whatever it is, nobody overlooks it
@@ -174,7 +182,7 @@ def _entered_here(most: int) -> set[tuple[str, str]]:
     return found
 
 
-class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Loads the mutant in place of its module."""
 
     def __init__(self, mutant: Mutant) -> None:
@@ -200,3 +208,7 @@ class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         tree: ast.Module = planted(self._mutant.path, self._mutant.number)
         exec(compile(tree, str(self._mutant.path), "exec"), module.__dict__)  # noqa: S102 - that is what a mutant is
+
+
+ASKED = Trial(prepare, entered, attempt)
+"""Inputs that are asked one by one; see `Asked`."""
