@@ -36,7 +36,8 @@ def test_an_implementation_that_is_not_there_is_an_error() -> None:
 
     assert result.returncode == 2
     assert (
-        "no implementation 'cobol'; choose one of python, python-grpc, process, rust" in result.stderr + result.stdout
+        "no implementation 'cobol'; choose one of python, python-grpc, process, go, rust"
+        in result.stderr + result.stdout
     )
 
 
@@ -45,3 +46,10 @@ def test_a_native_part_that_is_not_built_is_an_error(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert "engine is not built" in result.stderr + result.stdout
+
+
+def test_a_gateway_that_is_not_there_is_an_error() -> None:
+    result = conformance("gateway", "--against", "cobol")
+
+    assert result.returncode == 2
+    assert "agora has no gateway in 'cobol'; choose one of: go, python" in result.stderr + result.stdout

@@ -1,20 +1,23 @@
-"""One quote is one trace, through Python and Rust, as a collector of spans sees it."""
+"""One quote or purchase is one trace through all languages, as a collector of spans sees it, or whoever asks `tricorn trace`."""
 
+import json
 import queue
+import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import pytest
-from natives import BUILD_SECONDS, needs_tools, shared_builds
+from natives import BUILD_SECONDS, languages, needs_tools, shared_builds
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from shop import Shop
 
-pytestmark = [pytest.mark.slow, needs_tools]
+NATIVE = [pytest.mark.slow, needs_tools]
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PRICE_BASKET = "agora.pricing.v1.PricingService/PriceBasket"
+SECONDS = 30
 CREATE_QUOTE = "agora.storefront.v1.StorefrontService/CreateQuote"
 
 
@@ -82,6 +85,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> list[Sent]:
         return list(collector.spans())
 
 
+@pytest.mark.slow
+@needs_tools
 def test_a_quote_is_one_trace_from_its_caller_through_python_to_rust(sent: list[Sent]) -> None:
     trace = {each.span.span_id.hex(): each for each in sent if each.span.trace_id.hex() == TRACE}
     way = [each for each in trace.values() if each.process == "engine"]
@@ -99,6 +104,8 @@ def test_a_quote_is_one_trace_from_its_caller_through_python_to_rust(sent: list[
     assert way[-1].span.parent_span_id.hex() == CALLER
 
 
+@pytest.mark.slow
+@needs_tools
 def test_no_span_of_a_quote_has_lost_its_parent_or_its_trace(sent: list[Sent]) -> None:
     trace = [each for each in sent if each.span.trace_id.hex() == TRACE]
 
@@ -109,3 +116,91 @@ def test_no_span_of_a_quote_has_lost_its_parent_or_its_trace(sent: list[Sent]) -
     assert above == ["POST"]
     assert len(ids) == len(trace)
     assert [each.span.trace_id.hex() for each in asked] == [TRACE]
+
+
+@pytest.fixture(scope="module", params=["python", pytest.param("native", marks=NATIVE)])
+def shape(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def shop(request: pytest.FixtureRequest, shape: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One that keeps its traces itself."""
+    if shape == "python":
+        yield request.getfixturevalue("agora")
+        return
+    shop = Shop(tmp_path_factory.mktemp("kept") / "home", "--shape", shape, environment=shared_builds())
+    yield shop.up(BUILD_SECONDS)
+    shop.down()
+
+
+def _trace(shop: Shop, trace: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(shop.command("trace", trace, "--json", "--home", str(shop.home)).stdout)
+    return found
+
+
+def test_a_purchase_is_one_trace_through_all_languages_to_the_handler_of_its_event(shop: Shop, shape: str) -> None:
+    buyer = shop.buyer()
+    film = next(film for film in buyer.products(pageSize=50) if film["inventory"]["available"] > 10)
+    trace = uuid.uuid4().hex
+    buyer.http.headers["traceparent"] = f"00-{trace}-{CALLER}-01"
+    order = buyer.order([(film["productId"], 1)])
+    del buyer.http.headers["traceparent"]
+    assert order.headers["x-trace-id"] == trace
+    buyer.settled(order.json()["orderId"])
+
+    shop.wait_until(lambda: any(span["kind"] == "consumer" for span in _trace(shop, trace)), SECONDS)
+    spans = _trace(shop, trace)
+
+    ids = {span["span"] for span in spans}
+    assert [span["parent"] for span in spans if span["parent"] not in ids] == [CALLER]
+    assert {span["language"] for span in spans} == {*languages(shape).values()}
+    asked = {span["name"].rpartition("/")[2] for span in spans}
+    assert {
+        "POST",
+        "CreateOrder",
+        "CreateQuote",
+        "PriceBasket",
+        "Reserve",
+        "Authorise",
+        "Confirm",
+        "Capture",
+    } <= asked
+    handled = [span["name"] for span in spans if span["kind"] == "consumer"]
+    assert any(name.endswith("agora.orders.v1.OrderPlaced") for name in handled), handled
+
+
+def test_a_trace_is_shown_as_a_tree_with_times_processes_and_languages(agora: Shop) -> None:
+    trace = (
+        agora.visitor()
+        .http.get("/api/v1/products?pageSize=4", headers={"traceparent": f"00-{uuid.uuid4().hex}-{CALLER}-01"})
+        .headers["x-trace-id"]
+    )
+
+    shown = agora.command("trace", trace[:12], "--home", str(agora.home)).stdout.splitlines()
+
+    assert shown[0].startswith(f"trace {trace}: ")
+    assert shown[0].endswith(" ms, shop (python)")
+    assert shown[2].split()[-4:] == ["GET", "shop", "python", "server"]
+    below = next(line for line in shown if "CatalogService/SearchProducts" in line)
+    assert below.split("ms  ")[-1].startswith("    agora.catalog.v1.CatalogService")
+
+
+def test_a_trace_that_is_not_there_or_not_the_only_one_is_said(agora: Shop) -> None:
+    beginning = uuid.uuid4().hex[:20]
+    for number in range(2):
+        traceparent = f"00-{beginning}{number:012}-{CALLER}-01"
+        agora.visitor().http.get("/health/live", headers={"traceparent": traceparent})
+    agora.command("trace", f"{beginning}{0:012}", "--home", str(agora.home))
+    agora.command("trace", f"{beginning}{1:012}", "--home", str(agora.home))
+
+    several = agora.command("trace", beginning, "--home", str(agora.home), check=False)
+    unknown = agora.command("trace", uuid.uuid4().hex, "--home", str(agora.home), check=False)
+    no_id = agora.command("trace", "not an id", "--home", str(agora.home), check=False)
+    empty = agora.command("trace", "abcd", "--home", str(agora.home / "empty"), check=False)
+
+    assert [done.returncode for done in (several, unknown, no_id, empty)] == [1, 1, 1, 1]
+    assert f"2 traces begin with '{beginning}'" in several.stderr
+    assert "no trace begins with" in unknown.stderr
+    assert "is no trace's id" in no_id.stderr
+    assert "no traces are kept in" in empty.stderr

@@ -5,19 +5,29 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from natives import BUILD_SECONDS, needs_tools, shared_builds
+from natives import BUILD_SECONDS, languages, needs_tools, shared_builds
 from shop import Shop, Visitor
 
 _NATIVE = (pytest.mark.slow, needs_tools)
 PRICING = "agora.pricing.v1.PricingService"
 SECONDS = 30
-ASKED = {"python": {"python"}, "native": {"rust"}, "split": {"python", "rust"}}
+ASKED = {"python": {"python"}, "native": {"rust"}, "split": {"python", "rust"}, "front": {"python"}, "behind": {"rust"}}
 """Of each shape: who is asked for prices."""
+
+BOUND = {
+    "native": {"pricing": "rust", "signing": "rust", "inventory": "go", "gateway": "go"},
+    "split": {"pricing": "rust:50", "signing": "rust:50", "inventory": "go", "gateway": "go"},
+    "front": {"pricing": "python", "signing": "python", "inventory": "python", "gateway": "go"},
+    "behind": {"pricing": "rust", "signing": "rust", "inventory": "go", "gateway": "python"},
+}
+"""Of each mixture: who answers what, as far as the shape `native` has it."""
+
+_MARKS = {"front": (*_NATIVE, pytest.mark.full)}
 
 
 @pytest.fixture(scope="module")
 def native_agora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A filled shop whose prices and signatures are made in Rust."""
+    """A filled shop in which every native part answers what it can."""
     environment = {"TRICORN_RATE_FACTOR": "100", **shared_builds()}
     shop = Shop(tmp_path_factory.mktemp("native") / "home", "--shape", "native", environment=environment)
     shop.up(BUILD_SECONDS)
@@ -26,7 +36,7 @@ def native_agora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture(
-    scope="module", params=["python", pytest.param("native", marks=_NATIVE), pytest.param("split", marks=_NATIVE)]
+    scope="module", params=["python", *(pytest.param(name, marks=_MARKS.get(name, _NATIVE)) for name in BOUND)]
 )
 def shape(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -34,14 +44,17 @@ def shape(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def agora(request: pytest.FixtureRequest, shape: str) -> Iterator[Shop]:
-    """The shop that all tests share; or the native one, as it starts or with half of what it does given back to Python."""
+    """The shop that all tests share; or the native one, with more or less of what it does given back to Python."""
     if shape == "python":
         yield request.getfixturevalue("agora")
         return
     shop: Shop = request.getfixturevalue("native_agora")
-    if shape == "split":
-        for contract in ("pricing", "signing"):
-            shop.command("bind", f"{contract}=rust:50", "--home", str(shop.home))
+    there = {service["name"] for service in shop.status()["services"]}
+    for target, implementation in BOUND[shape].items():
+        language = implementation.partition(":")[0]
+        if target in there and language in {*languages("native").values()}:
+            shop.command("bind", f"{target}={implementation}", "--home", str(shop.home))
+    shop.url = shop.status()["url"]
     yield shop
 
 

@@ -15,7 +15,10 @@ from rich.progress import Progress
 
 from tricorn.conformance.cases import Case, CaseError, load_cases
 from tricorn.conformance.gaps import Gap, load_gaps
+from tricorn.conformance.parity import suite
+from tricorn.conformance.parity.command import play_gateways, report, show
 from tricorn.conformance.runner import Outcome, play, unreached
+from tricorn.conformance.started import StartError
 from tricorn.conformance.targets import AsNative, AsProcess, AtAddress, InProcess, OverSocket, Target, process_for
 from tricorn.data import EmbeddedPostgres
 from tricorn.host import Manifest, find_manifest, load_manifest
@@ -28,8 +31,11 @@ _PYTHON = ("python", "python-grpc", "process")
 
 
 @app.command()
-def conformance(
-    contexts: Annotated[list[str] | None, typer.Argument(help="Contexts or contracts; all by default.")] = None,
+def conformance(  # noqa: PLR0917 - Typer passes options by name
+    contexts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Contexts or contracts, all by default; or `gateway`: two gateways, request by request."),
+    ] = None,
     against: Annotated[
         str,
         typer.Option(
@@ -43,8 +49,15 @@ def conformance(
     ] = None,
     application: Annotated[Path, typer.Option("--app", help="The application's folder.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    drawn: Annotated[int, typer.Option(help="Of `gateway`: requests drawn from the contracts.")] = suite.DRAWN,
+    seed: Annotated[int, typer.Option(help="Of those: another seed draws others.")] = suite.SEED,
+    only: Annotated[str, typer.Option(help="Of `gateway`: a pattern of the cases' names.")] = "*",
 ) -> None:
     """Play the conformance cases against an implementation.
+
+    `gateway` sends the requests of `conformance/gateway`, and others that are drawn from the contracts, to the Python gateway and to
+    another one (a second one in Python, or a language of native parts) over the same rows, and compares what both answer. `tricorn
+    verify gateway` does so and keeps the outcome as evidence.
 
     Exit status: 0 when every case is as expected, 1 when one is not, 2 when a case file is wrong or there is no such
     implementation.
@@ -55,10 +68,18 @@ def conformance(
     try:
         manifest = load_manifest(find_manifest(application.resolve()))
         manifest.activate()
+        if contexts == [suite.TARGET]:
+            parity = play_gateways(manifest, against, there, console, drawn=drawn, seed=seed, only=only)
+            if as_json:
+                typer.echo(json.dumps(report(parity, against), indent=1))
+            else:
+                show(console, parity, against)
+            raise typer.Exit(0 if parity.passed else 1)
         cases = load_cases(manifest, manifest.root / _FOLDER, contexts or ())
         gaps = load_gaps(manifest.root / _FOLDER / "known_gaps.toml")
+        gaps = [gap for gap in gaps if not gap.case.startswith(f"{suite.TARGET}/")]
         cases = _playable(manifest, cases, against, there)
-    except CaseError as error:
+    except (CaseError, StartError) as error:
         console.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     outcomes = asyncio.run(_play_all(manifest, cases, gaps, against, there, console))

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import tricorn
 from tricorn.host import Manifest
@@ -83,9 +84,18 @@ async def started_python(
 
 @asynccontextmanager
 async def started(
-    name: str, command: Sequence[str], *, state: Path | None = None, environment: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    *,
+    state: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
+    said: dict[str, Any] | None = None,
 ) -> AsyncIterator[str]:
-    """Runs a command with ``--listen``, ``--home``, ``--ready-fd`` and ``--life-fd`` until the block ends; its address."""
+    """Runs a command with ``--listen``, ``--home``, ``--ready-fd`` and ``--life-fd`` until the block ends; its address.
+
+    ``descriptors`` are those that it inherits besides; what it says before it is ready goes into ``said``.
+    """
     with tempfile.TemporaryDirectory(prefix="tc") as folder:
         address = f"unix:{folder}/s"
         home = state or Path(folder) / "home"
@@ -104,14 +114,14 @@ async def started(
                     stdout=output,
                     stderr=output,
                     env={**os.environ, **(environment or {})},
-                    pass_fds=(ready_writer, life_reader),
+                    pass_fds=(ready_writer, life_reader, *descriptors),
                     start_new_session=True,
                 )
             os.close(ready_writer)
             os.close(life_reader)
             ready_writer = life_reader = -1
             os.write(life_writer, json.dumps({"environment": {}}).encode() + b"\n")
-            if not await _said_ready(ready_reader):
+            if not await _said_ready(ready_reader, {} if said is None else said):
                 message = f"{name} did not start:\n{_tail(log)}"
                 raise StartError(message)
             yield address
@@ -128,7 +138,7 @@ async def started(
                     os.close(descriptor)
 
 
-async def _said_ready(descriptor: int) -> bool:
+async def _said_ready(descriptor: int, into: dict[str, Any]) -> bool:
     """Whether the process says that it serves; False when it ends first or takes too long."""
     os.set_blocking(descriptor, False)
     readable = asyncio.Event()
@@ -149,6 +159,8 @@ async def _said_ready(descriptor: int) -> bool:
         return False
     finally:
         loop.remove_reader(descriptor)
+    for line in said.partition(b"ready\n")[0].splitlines():
+        into.update(json.loads(line))
     return True
 
 

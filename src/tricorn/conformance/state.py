@@ -1,23 +1,32 @@
 """What there is before a case: rows in the tables that it names, files in its contexts' own folders."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tricorn.data import Connection, Database
 
 
-async def load_state(admin: Database, state: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Gives the tables that a case names exactly its rows, in the order of the file.
+async def empty_tables(admin: Database, schemas: Iterable[str]) -> list[str]:
+    """The tables of some schemas that have no rows."""
+    tables = await admin.fetch(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = ANY ($1)", list(schemas)
+    )
+    return [table for (table,) in tables if not await admin.fetchval(f"SELECT EXISTS (SELECT FROM {table})")]
+
+
+async def load_state(admin: Database, state: Mapping[str, list[dict[str, Any]]], emptied: Sequence[str] = ()) -> None:
+    """Gives the tables that a case names exactly its rows, in the order of the file; ``emptied`` have none otherwise.
 
     Each value is converted by the database to its column's type.
     """
     async with admin.transaction() as connection:
         # What a case gives is what there is: triggers and foreign keys of other tables stay out of it.
         await connection.execute("SET LOCAL session_replication_role = replica")
-        for table, rows in state.items():
+        for table in {**dict.fromkeys(emptied), **state}:
             await connection.execute(f"DELETE FROM {table}")
+        for table, rows in state.items():
             for row in rows:
                 await _insert(connection, table, row)
 

@@ -3,8 +3,9 @@
 A target answers for one case at a time.
 """
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,9 @@ from google.protobuf.message import Message
 
 from tricorn.conformance.cases import Case
 from tricorn.conformance.started import started_native, started_python
-from tricorn.conformance.state import load_state, write_files
+from tricorn.conformance.state import empty_tables, load_state, write_files
 from tricorn.contract import MethodPolicy
-from tricorn.data import Clones, Database
+from tricorn.data import Clones, Database, EmbeddedPostgres
 from tricorn.data.server import Server
 from tricorn.host import Manifest
 from tricorn.host.schema import migrations
@@ -190,17 +191,26 @@ class AsProcess(_Shared):
 
 
 class AsNative(_Shared):
-    """The native parts of ``tricorn.toml`` in one language, each a process of its own; only for cases without rows."""
+    """The native parts of ``tricorn.toml`` in one language, each a process of its own.
+
+    One that has databases gets a copy with the case's rows, on a server that runs as long as the target is entered. Where
+    it keeps nothing itself, as one that reads published views may, all cases are played against one process and one copy.
+    """
 
     def __init__(self, manifest: Manifest, language: str, home: Path) -> None:
         super().__init__()
         self.name = language
         self._manifest = manifest
         self._home = home
+        self._postgres: EmbeddedPostgres | None = None
 
     def implements(self, case: Case) -> bool:
-        """Whether a part in this language has the case's contract."""
-        return not case.state and self._part(case) is not None
+        """Whether a part in this language has the case's method, and the databases of all rows that it needs."""
+        part = self._part(case)
+        if part is None:
+            return False
+        native = self._manifest.natives[part]
+        return not case.state or {*case.contexts} <= {*native.databases, *native.reads}
 
     @asynccontextmanager
     async def answers(self, case: Case) -> AsyncIterator[Calls]:
@@ -208,24 +218,89 @@ class AsNative(_Shared):
         if part is None:
             message = f"there is no {self.name} for {case.policy.service}"
             raise LookupError(message)
-        if self._shares and case.reads:
-            address = await self._share(part, lambda: started_native(self._manifest, part, home=self._home))
-            async with _remote(address) as calls:
+        native = self._manifest.natives[part]
+        if native.databases and not native.reads and not case.files:
+            address, rows = await self._share(part, lambda: self._start_on_rows(part))
+            await rows.become(case.state)
+        elif self._shares and case.reads:
+            address = await self._share(part, lambda: self._start(part, {}, {}))
+        else:
+            async with self._start(part, case.state, case.files) as address, _remote(address) as calls:
                 yield calls
             return
-        with tempfile.TemporaryDirectory(prefix="tricorn-") as folder:
-            write_files(Path(folder), case.files)
-            async with (
-                started_native(self._manifest, part, home=self._home, state=Path(folder)) as address,
-                _remote(address) as calls,
-            ):
-                yield calls
+        async with _remote(address) as calls:
+            yield calls
 
     def _part(self, case: Case) -> str | None:
         for name, native in self._manifest.natives.items():
-            if native.language == self.name and case.policy.service in native.contracts:
+            if native.language == self.name and (
+                case.policy.service in native.contracts or case.policy.full_name in native.methods
+            ):
                 return name
         return None
+
+    @asynccontextmanager
+    async def _start(
+        self, part: str, state: Mapping[str, list[dict[str, Any]]], files: Mapping[str, bytes]
+    ) -> AsyncIterator[str]:
+        with tempfile.TemporaryDirectory(prefix="tricorn-") as folder:
+            write_files(Path(folder), files)
+            async with self._database(part) as (environment, rows):
+                if rows is not None:
+                    await rows.become(state)
+                async with started_native(
+                    self._manifest, part, home=self._home, state=Path(folder), environment=environment
+                ) as address:
+                    yield address
+
+    @asynccontextmanager
+    async def _start_on_rows(self, part: str) -> AsyncIterator[tuple[str, "_Rows"]]:
+        async with self._database(part) as (environment, rows):
+            assert rows is not None  # noqa: S101 - it has databases
+            async with started_native(self._manifest, part, home=self._home, environment=environment) as address:
+                yield address, rows
+
+    @asynccontextmanager
+    async def _database(self, part: str) -> AsyncIterator[tuple[dict[str, str], "_Rows | None"]]:
+        """The variables that name a part's databases, and what changes the rows in them."""
+        native = self._manifest.natives[part]
+        if not native.databases and not native.reads:
+            yield {}, None
+            return
+        server, contexts = await self._server(), dict.fromkeys([*native.databases, *native.reads])
+        clones = Clones(server, migrations(self._manifest, list(contexts)), prefix=f"{self._manifest.name}_{part}")
+        async with clones.clone() as name, Database(server.admin_url(name), size=1) as admin:
+            environment = {f"TRICORN_DATABASE_{each.upper()}": clones.url(name, each) for each in native.databases}
+            if native.reads:
+                environment["TRICORN_DATABASE_PUBLISHED"] = server.url(name, clones.names.viewer(part))
+            yield environment, _Rows(admin, await empty_tables(admin, native.databases))
+
+    async def _server(self) -> EmbeddedPostgres:
+        if not self._shares:
+            message = f"{self.name} needs a database: play its cases within `async with`"
+            raise RuntimeError(message)
+        if self._postgres is None:
+            folder = self._stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="tricorn-", ignore_cleanup_errors=True)
+            )
+            server = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
+            await asyncio.to_thread(server.start)
+            self._stack.push_async_callback(asyncio.to_thread, server.stop)
+            self._stack.callback(setattr, self, "_postgres", None)
+            self._postgres = server
+        return self._postgres
+
+
+class _Rows:
+    """The rows of a database that cases share one after the other."""
+
+    def __init__(self, admin: Database, emptied: Sequence[str]) -> None:
+        self._admin = admin
+        self._emptied = emptied
+
+    async def become(self, state: Mapping[str, list[dict[str, Any]]]) -> None:
+        """A case's state, and nothing that an earlier one left."""
+        await load_state(self._admin, state, self._emptied)
 
 
 def process_for(manifest: Manifest, case: Case) -> str | None:

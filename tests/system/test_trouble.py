@@ -1,0 +1,192 @@
+"""Trouble of many kinds, in every shape: the gateway answers what it can, says what it cannot, and all is whole afterwards."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from natives import BUILD_SECONDS, needs_tools, shared_builds
+from shop import Shop
+from trouble import (
+    RECOVERY,
+    asking,
+    books_balance,
+    films_with,
+    gateway,
+    me,
+    processes,
+    read,
+    rows_held,
+    said_properly,
+    whole,
+)
+
+STANDSTILL = 10.0
+SLOW_CLIENTS = 200
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["python", pytest.param("native", marks=needs_tools)])
+def shape(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def running(shape: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    environment = {"TRICORN_RATE_FACTOR": "100", **shared_builds()}
+    shop = Shop(tmp_path_factory.mktemp(f"trouble-{shape}") / "home", "--shape", shape, environment=environment)
+    yield shop.up(BUILD_SECONDS)
+    books_balance(shop)
+    shop.down()
+
+
+@pytest.fixture
+def shop(running: Shop) -> Iterator[Shop]:
+    """A shop that must be whole afterwards."""
+    yield running
+    running.wait_until(lambda: whole(running), RECOVERY)
+
+
+def test_rows_that_somebody_holds_stop_their_own_orders_and_nothing_else(shop: Shop) -> None:
+    buyer, other = shop.buyer(), shop.buyer()
+    held, free = films_with(buyer, 30, count=2)
+
+    with (
+        rows_held(shop, held),
+        asking(shop, product=read(held), me=me(buyer)) as asker,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        until = time.monotonic() + STANDSTILL
+        stuck = [pool.submit(buyer.order, [(held, 1)]) for _ in range(3)]
+        passed = []
+        while time.monotonic() < until:
+            passed.append(other.order([(free, 1)]).status_code)
+        answers = [each.result() for each in stuck]
+
+    assert set(passed) == {201}
+    assert {answer.status_code for answer in answers} <= {503, 504}, [answer.text for answer in answers]
+    said_properly(asker.heard)
+    assert {each.status for each in asker.heard} == {200}
+
+
+def test_a_process_that_stands_still_for_ten_seconds_is_waited_for_or_replaced(shop: Shop) -> None:
+    buyer = shop.buyer()
+    (film,) = films_with(buyer, 30)
+    if "inventory" not in processes(shop):
+        pytest.skip("there is one process, and where it stands still nobody can be asked meanwhile")
+    pid = shop.pid("inventory")
+
+    with asking(shop, product=read(film), me=me(buyer), order=lambda _: buyer.order([(film, 1)])) as asker:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            psutil.wait_procs([psutil.Process(pid)], timeout=STANDSTILL)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    said_properly(asker.heard)
+    assert {each.status for each in asker.of("me")} == {200}
+
+
+def test_a_database_that_restarts_is_waited_for(shop: Shop) -> None:
+    buyer = shop.buyer()
+    (film,) = films_with(buyer, 30)
+
+    with asking(
+        shop,
+        live=lambda client: client.get("/health/live"),
+        product=read(film),
+        order=lambda _: buyer.order([(film, 1)]),
+    ) as asker:
+        pid = shop.pid("postgres")
+        os.kill(pid, signal.SIGINT)
+        shop.wait_until(lambda: shop.pid("postgres") != pid, RECOVERY)
+        shop.wait_until(lambda: whole(shop), RECOVERY)
+
+    said_properly(asker.heard)
+    assert {each.status for each in asker.of("live")} == {200}
+
+
+def test_whoever_is_killed_comes_back_and_others_go_on_meanwhile(shop: Shop) -> None:
+    buyer = shop.buyer()
+    (film,) = films_with(buyer, 60)
+
+    for name in processes(shop):
+        pid = shop.pid(name)
+        with asking(shop, product=read(film), order=lambda _: buyer.order([(film, 1)])) as asker:
+            os.kill(pid, signal.SIGKILL)
+            shop.wait_until(lambda: processes(shop).get(name, pid) != pid, RECOVERY)  # noqa: B023 - called before the next
+            shop.wait_until(lambda: whole(shop), RECOVERY)
+
+        said_properly(asker.heard, cut=name == gateway(shop))
+
+
+def test_clients_that_take_their_time_keep_nobody_else_from_being_answered(shop: Shop) -> None:
+    buyer = shop.buyer()
+    (film,) = films_with(buyer, 30)
+    address = (urlsplit(shop.url).hostname or "", urlsplit(shop.url).port or 0)
+    half = (
+        b"GET /api/v1/products HTTP/1.1\r\nHost: a\r\n",
+        b"POST /api/v1/quotes HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n{",
+    )
+
+    with contextlib.ExitStack() as stack, asking(shop, product=read(film), me=me(buyer)) as asker:
+        slow = [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(SLOW_CLIENTS)]
+        for number, connection in enumerate(slow):
+            connection.sendall(half[number % 2])
+        orders = {buyer.order([(film, 1)]).status_code for _ in range(5)}
+        ends = {_status(connection) for connection in slow}
+
+    said_properly(asker.heard)
+    assert {each.status for each in asker.heard} == {200}
+    assert orders == {201}
+    assert ends <= {b"408", b""}, "whoever does not finish is told so, or left"
+
+
+def test_an_order_that_cannot_be_fulfilled_is_refused_alone(shop: Shop) -> None:
+    seller = shop.demo("seller")
+    category = seller.http.get("/api/v1/categories").json()["categories"][0]["categoryId"]
+    price = {"currency": "USD", "minorUnits": "500"}
+    body = {"title": "Few of it", "categoryIds": [category], "basePrice": price}
+    film = seller.http.post("/api/v1/products", json=body).json()["productId"]
+    delivery = {"Idempotency-Key": str(uuid.uuid4())}
+    seller.http.post(f"/api/v1/products/{film}:restock", json={"quantity": 20}, headers=delivery)
+    buyers = [shop.buyer() for _ in range(4)]
+
+    with ThreadPoolExecutor(12) as pool:
+        good = [pool.submit(buyers[number % 4].order, [(film, 1)]) for number in range(16)]
+        poisoned = [pool.submit(buyers[number].order, [(film, 90)]) for number in range(4)]
+        answers = [each.result() for each in good]
+        refusals = [each.result() for each in poisoned]
+
+    assert {answer.status_code for answer in answers} == {201}, [answer.text for answer in answers]
+    assert {(refusal.status_code, refusal.json()["code"]) for refusal in refusals} == {(409, "OUT_OF_STOCK")}
+    seen = shop.visitor().http.get(f"/api/v1/products/{film}").json()
+    assert seen["inventory"]["available"] == 4
+
+
+def _status(connection: socket.socket) -> bytes:
+    """The status that a connection ends with; none when it is just closed."""
+    with contextlib.suppress(ConnectionError):
+        return b"".join(iter(lambda: connection.recv(4096), b"")).partition(b" ")[2][:3]
+    return b""
+
+
+@pytest.mark.parametrize("seconds", [60, pytest.param(-60, marks=pytest.mark.full)])
+def test_a_clock_that_is_a_minute_off_stops_nobody_from_buying(tmp_path: Path, seconds: int) -> None:
+    """PostgreSQL's clock is right, and that of every process is not."""
+    shop = Shop(tmp_path / "home", "--shape", "python", environment={"TRICORN_CLOCK_OFFSET": str(seconds)}).up()
+    try:
+        assert whole(shop)
+        books_balance(shop)
+    finally:
+        shop.down()
