@@ -42,6 +42,19 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def pss_mib(pid: int, *, children: bool = True) -> float:
+    """MiB of a process's proportional share of memory (RSS where the system has none), with all that it started."""
+    root = psutil.Process(pid)
+    total = 0
+    for process in [root, *(root.children(recursive=True) if children else [])]:
+        try:
+            size = process.memory_full_info()
+        except psutil.NoSuchProcess:
+            continue
+        total += getattr(size, "pss", size.rss)
+    return total / 2**20
+
+
 def backend_seconds(pids: dict[int, str]) -> dict[str, float]:
     """CPU time of PostgreSQL's backends, summed by the name that each is given."""
     spent: dict[str, float] = {}

@@ -45,7 +45,9 @@ _Function = tuple[str, int, str]
 def profile(scenario: str, environment: dict[str, str], seconds: float) -> dict[str, Any]:
     """Loads a profiled shop with a scenario; the share of each room in per cent, and the functions that took most."""
     with tempfile.TemporaryDirectory(prefix="tricorn-profile-") as folder:
-        shop = Shop(Path(folder) / "home", environment={**environment, "TRICORN_PROFILE_FOLDER": folder}).up()
+        shop = Shop(
+            Path(folder) / "home", "--shape", "python", environment={**environment, "TRICORN_PROFILE_FOLDER": folder}
+        ).up()
         try:
             at = urlsplit(shop.url)
             make = Scenarios(shop).get(scenario)

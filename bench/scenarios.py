@@ -38,20 +38,22 @@ class Scenarios:
         return lambda: self._random.choice(deck)()  # noqa: PLW0108 - another one each time
 
     def _me(self) -> bytes:
-        return _get("/api/v1/users/me", next(self._tokens))
+        return get_request("/api/v1/users/me", next(self._tokens))
 
     def _product(self) -> bytes:
-        return _get(f"/api/v1/products/{self._random.choice(self._products)}")
+        return get_request(f"/api/v1/products/{self._random.choice(self._products)}")
 
     def _stats(self) -> bytes:
-        return _get("/api/v1/stats", self._staff)
+        return get_request("/api/v1/stats", self._staff)
 
     def _quote(self) -> bytes:
-        return _post("/api/v1/quotes", {"lines": self._lines(5)}, next(self._tokens))
+        return post_request("/api/v1/quotes", {"lines": self._lines(5)}, next(self._tokens))
 
     def _order(self) -> bytes:
         body = {"lines": self._lines(1), "paymentMethod": "test_ok", "acceptCurrentPrice": True}
-        return _post("/api/v1/orders", body, next(self._tokens), key=str(uuid.UUID(int=self._random.getrandbits(128))))
+        return post_request(
+            "/api/v1/orders", body, next(self._tokens), key=str(uuid.UUID(int=self._random.getrandbits(128)))
+        )
 
     def _lines(self, count: int) -> list[dict[str, Any]]:
         return [{"productId": product, "quantity": 1} for product in self._random.sample(self._products, count)]
@@ -62,15 +64,17 @@ class Scenarios:
             yield from products(query=letter, pageSize=100, orderBy="title")
 
 
-def _get(path: str, token: str | None = None) -> bytes:
+def get_request(path: str, token: str | None = None) -> bytes:
     return f"GET {path} HTTP/1.1\r\n{HEAD}{_authorization(token)}\r\n".encode()
 
 
-def _post(path: str, body: dict[str, Any], token: str | None = None, key: str = "") -> bytes:
+def post_request(
+    path: str, body: dict[str, Any], token: str | None = None, key: str = "", method: str = "POST"
+) -> bytes:
     content = json.dumps(body).encode()
     idempotency = f"Idempotency-Key: {key}\r\n" if key else ""
     head = (
-        f"POST {path} HTTP/1.1\r\n{HEAD}{_authorization(token)}{idempotency}"
+        f"{method} {path} HTTP/1.1\r\n{HEAD}{_authorization(token)}{idempotency}"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
