@@ -8,8 +8,8 @@ from typing import Any
 
 import client
 import journey
+from beside import Side, Window, all_sides, native_parts, window
 from plans import Plans
-from sides import Side, Window, all_sides, native_parts, window
 
 SCENARIOS = ("product", "me", "order", "mix")
 ROUNDS = 3

@@ -17,10 +17,10 @@ from typing import Any
 
 import client
 import machine
+from beside import Side, bound, shape, try_native
 from client import Class
 from plans import USERS, Plans
 from scenarios import get_request
-from sides import Side, bound, shape, try_native
 
 ROUNDS = 4
 CONNECTIONS = 32

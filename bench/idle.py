@@ -6,7 +6,7 @@ from typing import Any
 
 import client
 import machine
-from sides import Side, native_parts, shape, try_native
+from beside import Side, native_parts, shape, try_native
 
 CONNECTIONS = 10_000
 _SETTLE = 5.0

@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 import client
 import machine
+from beside import Side, bound, shape, try_native, where
 from client import FRESH_KEY, Class
 from google.protobuf.duration_pb2 import Duration
 from plans import PRODUCTS, Plans
 from rivals.fill import database_url
-from sides import Side, bound, shape, try_native, where
 
 from agora_proto.inventory.v1 import inventory_pb2 as pb
 

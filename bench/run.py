@@ -36,9 +36,9 @@ import shadow  # noqa: E402
 import switches  # noqa: E402
 import verify  # noqa: E402
 import wire  # noqa: E402
+from beside import ENVIRONMENT  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
 from shop import Shop  # noqa: E402
-from sides import ENVIRONMENT  # noqa: E402
 
 from tricorn.host.natives import BUILDS_VARIABLE  # noqa: E402
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import client
+from beside import Side, bind, bound, try_native
 from client import Class
 from scenarios import get_request
-from sides import Side, bind, bound, try_native
 
 RATE = 500
 SWITCHES = 5

@@ -163,7 +163,7 @@ def test_control_c_leaves_it_alone_and_says_how_to_go_back_and_a_rollback_ends_i
 
 
 def test_what_has_effects_and_no_key_is_moved_as_a_whole_or_not_at_all(rehearsed: Words) -> None:
-    status, said = rehearsed.tricorn("cutover", "words/KeepWord", "--to", "rust")
+    status, said = rehearsed.tricorn("cutover", "words/KeepWord", "--to", "rust", "--steps", "50,100")
 
     assert status == 1
     assert "cannot be divided (KeepWord: its contract names no split key)" in said

@@ -10,41 +10,17 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from tests.supervise.toy_native import Toy
+from tests.supervise.toy_native import TALLY, Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ADDED = """
-[natives.tally]
-language = "other"
-root = "native"
-build = ["sh", "build.sh"]
-binary = "tally"
-sources = ["native"]
-contracts = ["toy.tally.v1.TallyService"]
-needs = [{tool = "sh", how = "it is everywhere"}]
-[processes.tally]
-native = "tally"
-[shapes.grow]
-processes = ["all", "tally"]
-grows = true
-[shapes.native]
-processes = ["tally", "all"]
-[processes.writing]
-contexts = ["notes"]
-gateway = true
-[processes.counting]
-contexts = ["tally"]
-[shapes.apart]
-processes = ["counting", "writing"]
-"""
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    toy = Toy(tmp_path_factory.mktemp("native"), ADDED)
+    toy = Toy(tmp_path_factory.mktemp("native"), TALLY)
     yield toy
     toy.at_home("down")
 

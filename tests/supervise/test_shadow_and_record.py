@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_native import Toy
+from tests.supervise.toy_native import TALLY, Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +26,7 @@ TWIN = "who%20answers%3F"
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    toy = Toy(tmp_path_factory.mktemp("shadow"))
+    toy = Toy(tmp_path_factory.mktemp("shadow"), TALLY)
     toy.up("--wait", "bound")
     toy.at_home("bind", "tally=python")
     yield toy

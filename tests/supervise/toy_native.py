@@ -32,6 +32,32 @@ CASES = {
     ],
 }
 
+TALLY = """
+[natives.tally]
+language = "other"
+root = "native"
+build = ["sh", "build.sh"]
+binary = "tally"
+sources = ["native"]
+contracts = ["toy.tally.v1.TallyService"]
+needs = [{tool = "sh", how = "it is everywhere"}]
+[processes.tally]
+native = "tally"
+[shapes.grow]
+processes = ["all", "tally"]
+grows = true
+[shapes.native]
+processes = ["tally", "all"]
+[processes.writing]
+contexts = ["notes"]
+gateway = true
+[processes.counting]
+contexts = ["tally"]
+[shapes.apart]
+processes = ["counting", "writing"]
+"""
+"""What tricorn.toml says of a native part that answers tallies, and of shapes with it."""
+
 
 class Toy:
     """A copy of the toy application with a native part that is a program of the tests."""

@@ -105,7 +105,10 @@ def test_every_method_that_takes_something_has_a_case_that_is_refused() -> None:
 
 
 def test_gaps_name_cases_that_are_there() -> None:
-    assert {gap.case for gap in GAPS} - {case.id for case in CASES} == set()
+    # Those of the gateways are of another suite, which plays them.
+    named = {gap.case for gap in GAPS if not gap.case.startswith("gateway/")}
+
+    assert named - {case.id for case in CASES} == set()
 
 
 async def test_a_gap_that_has_closed_fails(postgres: EmbeddedPostgres) -> None:

@@ -5,9 +5,9 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from conftest import APPLICATION
 
 from agora.inventory.generated import Rush
 from agora.inventory.repository import InventoryRepository
@@ -26,6 +26,7 @@ from tricorn.prove.effects.state import Tables
 from tricorn.telemetry import CallStats
 from tricorn.wire import Call, Service
 
+APPLICATION = Path(__file__).parents[2] / "tricorn.toml"
 CONTRACT = "agora.inventory.v1.InventoryService"
 WINDOWS = 24
 
