@@ -87,7 +87,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> list[Sent]:
 
 @pytest.mark.slow
 @needs_tools
-def test_a_quote_is_one_trace_from_its_caller_through_python_to_rust(sent: list[Sent]) -> None:
+def test_a_quote_is_one_trace_from_its_caller_through_go_and_python_to_rust(sent: list[Sent]) -> None:
     trace = {each.span.span_id.hex(): each for each in sent if each.span.trace_id.hex() == TRACE}
     way = [each for each in trace.values() if each.process == "engine"]
     assert len(way) == 1, f"the engine sent {len(way)} spans of this trace"
@@ -98,8 +98,9 @@ def test_a_quote_is_one_trace_from_its_caller_through_python_to_rust(sent: list[
     assert [(each.process, each.span.name, each.span.kind) for each in way] == [
         ("engine", PRICE_BASKET, Span.SPAN_KIND_SERVER),
         ("shop", PRICE_BASKET, Span.SPAN_KIND_CLIENT),
-        ("shop", CREATE_QUOTE, Span.SPAN_KIND_CLIENT),
-        ("shop", "POST", Span.SPAN_KIND_SERVER),
+        ("shop", CREATE_QUOTE, Span.SPAN_KIND_SERVER),
+        ("edge", CREATE_QUOTE, Span.SPAN_KIND_CLIENT),
+        ("edge", "POST", Span.SPAN_KIND_SERVER),
     ]
     assert way[-1].span.parent_span_id.hex() == CALLER
 

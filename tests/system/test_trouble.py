@@ -29,6 +29,9 @@ from trouble import (
     whole,
 )
 
+ENOUGH = 30
+"""Units that a film has at least, and so orders of one that may be tried."""
+
 STANDSTILL = 10.0
 SLOW_CLIENTS = 200
 
@@ -58,7 +61,7 @@ def shop(running: Shop) -> Iterator[Shop]:
 
 def test_rows_that_somebody_holds_stop_their_own_orders_and_nothing_else(shop: Shop) -> None:
     buyer, other = shop.buyer(), shop.buyer()
-    held, free = films_with(buyer, 30, count=2)
+    held, free = films_with(buyer, ENOUGH, count=2)
 
     with (
         rows_held(shop, held),
