@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,19 +88,15 @@ def _rolled_back(shop: Shop) -> tuple[float, float]:
 
 
 def _steps(entries: Sequence[Entry]) -> dict[str, float]:
-    """Seconds from the beginning of each step to its end, by its share in per cent, from the ledger's times."""
-    began: dict[int, datetime] = {}
-    found: dict[str, float] = {}
-    for entry in entries:
-        share = entry.facts.get("share")
-        if share is None:
-            continue
-        at = datetime.fromisoformat(entry.time)
-        if entry.event == "step":
-            began[share] = at
-        elif entry.event == "passed" and share in began:
-            found[f"{share / 100:g} %"] = (at - began[share]).total_seconds()
-    return found
+    """Seconds that each step of the last cutover took, by its share in per cent: the ledger enters a step as it begins."""
+    begun = max((number for number, entry in enumerate(entries) if entry.event == "begun"), default=len(entries))
+    return {
+        f"{entry.facts['share'] / 100:g} %": (
+            datetime.fromisoformat(after.time) - datetime.fromisoformat(entry.time)
+        ).total_seconds()
+        for entry, after in pairwise(entries[begun:])
+        if "share" in entry.facts and entry.event != "watching"
+    }
 
 
 def lines(found: dict[str, Any]) -> Sequence[str]:
