@@ -31,20 +31,23 @@ _LOOK_SECONDS = 2.0
 """Between two looks at what is being built: a look is a command, and takes of what builds."""
 _GROWING = {"waiting", "building", "starting", "checking"}
 _POSTGRES = "postgres"
-_AFTERWARDS = 1.0
-"""Seconds in which what requests leave to be done (capture, events, the ledger's chain) comes to its end."""
+_CALM_SECONDS = 0.5
+_CALM_CPU = 0.04
+"""Seconds of CPU in that time below which nothing is left to be done; an idle shape takes half of it."""
+_AFTERWARDS = 15.0
+"""Seconds at most in which what requests leave to be done (capture, events, the ledger's chain) comes to its end."""
 
 
 @dataclass
 class Side:
-    """One of them while it runs. ``shop`` is None for a rival, whose database is on another side's server."""
+    """One of them while it runs. ``shop`` is None for whoever is no shape, and ``processes`` are its own then; ``postgres`` is 0 without one."""
 
     name: str
     url: str
     database: str
     known: Facts
     shop: Shop | None = None
-    rival: Rival | None = None
+    processes: Mapping[str, int] = field(default_factory=dict)
     postgres: int = 0
     _plans: dict[str, Path] = field(default_factory=dict)
 
@@ -54,8 +57,8 @@ class Side:
 
     def roots(self) -> dict[str, int]:
         """The processes that answer, PostgreSQL and the supervisor left out; with each come those that it started."""
-        if self.rival is not None:
-            return {self.name: self.rival.process.pid}
+        if self.shop is None:
+            return dict(self.processes)
         return {
             each["name"]: each["pid"]
             for each in self.state()["processes"]
@@ -69,8 +72,8 @@ class Side:
 
     def cpu(self) -> dict[str, float]:
         """Seconds that each has used so far, PostgreSQL included."""
-        spent = {name: machine.cpu_seconds(pid) for name, pid in self.roots().items()}
-        return {**spent, _POSTGRES: machine.cpu_seconds(self.postgres)}
+        roots = self.roots() | ({_POSTGRES: self.postgres} if self.postgres else {})
+        return {name: machine.cpu_seconds(pid) for name, pid in roots.items()}
 
     def memory(self) -> dict[str, float]:
         """MiB of PSS of each with what it started, PostgreSQL left out, the supervisor's own included."""
@@ -79,6 +82,10 @@ class Side:
             pid = next(each["pid"] for each in self.state()["processes"] if each["name"] == "supervisor")
             sizes["supervisor"] = machine.pss_mib(pid, children=False)
         return {name: round(size, 1) for name, size in sizes.items()}
+
+    def sql(self, statement: str) -> str:
+        """What a shape's database says, columns separated by ``|``."""
+        return self._shop.sql(statement)
 
     def plan(self, name: str, folder: Path, plans: Plans) -> Path:
         """The file with a scenario's requests; made once for each run."""
@@ -115,16 +122,32 @@ class Window:
     def cpu_ms(self) -> float:
         return sum(self.cpu.values())
 
+    @property
+    def client_ms(self) -> float:
+        """What the client took of the machine for one request."""
+        return float(1000 * self.report["clientCpuSeconds"] / max(self.report["requests"], 1))
+
 
 def window(side: Side, plan: Path, **options: Any) -> Window:
     """Loads a side once, and counts the CPU that it took, with what the requests left to be done."""
     before = side.cpu()
     report = client.ask("http", address=side.address, plan=plan, seed=time.time_ns() % 2**31, **options)
-    time.sleep(_AFTERWARDS)
-    after = side.cpu()
+    after = _calm(side)
     answered = max(report["requests"] - report["failures"], 1)
     spent = {name: 1000 * (after[name] - before.get(name, 0.0)) / answered for name in after}
     return Window(report, spent)
+
+
+def _calm(side: Side) -> dict[str, float]:
+    """What each has used when all that the requests left to be done is done."""
+    until = time.monotonic() + _AFTERWARDS
+    spent = side.cpu()
+    while time.monotonic() < until:
+        time.sleep(_CALM_SECONDS)
+        before, spent = spent, side.cpu()
+        if sum(spent.values()) - sum(before.values()) <= _CALM_CPU:
+            return spent
+    return spent
 
 
 @contextlib.contextmanager
@@ -134,17 +157,23 @@ def shape(name: str, **environment: str) -> Iterator[Side]:
     The native one has all bound that is built and passes its cases, even where its evidence is stale: figures are measured
     before that is made anew. What is not there is said.
     """
+    with started("grow" if name == "native" else name, **environment) as shop:
+        side = _side(name, shop)
+        if name == "native":
+            _bind_all(side)
+        yield side
+
+
+@contextlib.contextmanager
+def started(shape: str, **environment: str) -> Iterator[Shop]:
+    """A shop of its own with the demonstration data, as `tricorn up` starts that shape."""
     # What is built already is not built again for a home of the shop's own.
     builds = os.environ.get(BUILDS_VARIABLE, str(ROOT / ".tricorn" / "build"))
     with tempfile.TemporaryDirectory(prefix="tricorn-bench-") as folder:
         given = {**ENVIRONMENT, BUILDS_VARIABLE: builds, **environment}
-        grown = "grow" if name == "native" else name
-        shop = Shop(Path(folder) / "home", "--shape", grown, environment=given).up(_UP_SECONDS)
+        shop = Shop(Path(folder) / "home", "--shape", shape, environment=given)
         try:
-            side = _side(name, shop)
-            if name == "native":
-                _bind_all(side)
-            yield side
+            yield shop.up(_UP_SECONDS)
         finally:
             shop.down()
 
@@ -156,7 +185,8 @@ def rival(name: str, beside: Side) -> Iterator[Side]:
         started = Rival.start(name, beside.database, Path(folder) / "log")
         try:
             prepare(started.database, "rival")
-            yield Side(name, started.url, started.database, beside.known, rival=started, postgres=beside.postgres)
+            own = {name: started.process.pid}
+            yield Side(name, started.url, started.database, beside.known, processes=own, postgres=beside.postgres)
         finally:
             started.stop()
 

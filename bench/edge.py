@@ -19,7 +19,7 @@ import client
 import machine
 from beside import Side, bound, shape, try_native
 from client import Class
-from plans import USERS, Plans
+from plans import PRODUCTS, USERS, Plans
 from scenarios import get_request
 
 ROUNDS = 4
@@ -30,7 +30,13 @@ _ALL_SECONDS = 60.0
 _BARE = "bare net/http"
 _EDGE = "edge"
 """The process that has the public port where the gateway is not Python's."""
-_LAST = f"me, {USERS:,} users, 1 % of calls PATCH"
+_ALONE = "+ token, limits, cache: me, one user"
+_MANY = f"+ many entries: me, {USERS:,} users"
+_LAST = f"+ changes: 1 % of calls PATCH, {USERS:,} users"
+_PRODUCT = "product, one, kept for a second"
+_PRODUCTS = f"product, {PRODUCTS:,} of them"
+_AIM = 0.8
+"""Of the bare handler's."""
 _OWN = {"date", "content-length", "connection"}
 """Headers that a server writes by itself."""
 
@@ -44,7 +50,7 @@ class Rung:
     plan: Path
     expect: int = 0
     many: bool = False
-    """Everything is asked for once before each of its turns: between two of them a cache forgets what it may keep for 30 s."""
+    """Everything is asked for once before each of its turns, so that tokens are verified and answers kept."""
 
 
 def measure(seconds: float) -> dict[str, Any] | None:
@@ -90,13 +96,23 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     before = 0.0
     for name, each in rungs.items():
-        added = each["gateway_us"] - before
+        added = "" if name in {_PRODUCT, _PRODUCTS} else f"{each['gateway_us'] - before:.1f}"
         said.append(
-            f"{name:44}{each['rate']:11.0f}{each['gateway_us']:12.1f}{added:9.1f}{each['cpu_us']:9.1f}"
+            f"{name:44}{each['rate']:11.0f}{each['gateway_us']:12.1f}{added:>9}{each['cpu_us']:9.1f}"
             f"{each['postgres_us']:15.1f}{each['failures']:8.0f}"
         )
         before = each["gateway_us"]
-    return said
+    return [*said, _bound(rungs)]
+
+
+def _bound(rungs: dict[str, dict[str, float]]) -> str:
+    """What the aim leaves for the layers, and what they take."""
+    bare, alone, many, last = (rungs[name]["gateway_us"] for name in (_BARE, _ALONE, _MANY, _LAST))
+    return (
+        f"{_AIM:g} of the bare handler leaves {bare / _AIM - bare:.1f} us for all layers together. They take {last - bare:.1f}:"
+        f" {alone - bare:.1f} that every answer needs, {many - alone:.1f} because what is known of {USERS:,} users"
+        f" is not in the processor's caches, {last - many:.1f} for the changes and for the reads that follow them"
+    )
 
 
 def _rungs(side: Side, bare: str, plans: Plans, folder: Path) -> list[Rung]:
@@ -106,15 +122,17 @@ def _rungs(side: Side, bare: str, plans: Plans, folder: Path) -> list[Rung]:
     def one(path: str, token: str | None = None) -> Class:
         return Class("one", 1, [get_request(path, token)])
 
-    alone = plans.me(1)
+    alone, products = plans.me(1), plans.classes("product")[0]
     return [
         Rung(_BARE, bare, plan("bare", alone)),
         Rung("listener, protocol: /health/live", side.address, plan("live", one("/health/live"))),
         Rung("+ routes, problem: a path nobody has", side.address, plan("nowhere", one("/api/v1/nowhere")), 404),
         Rung("+ policy, no token: 401", side.address, plan("nobody", one("/api/v1/users/me")), 401),
-        Rung("+ token, limits, cache: me, one user", side.address, plan("alone", alone)),
-        Rung(f"+ many entries: me, {USERS:,} users", side.address, plan("many", plans.me(USERS)), many=True),
+        Rung(_ALONE, side.address, plan("alone", alone)),
+        Rung(_MANY, side.address, plan("many", plans.me(USERS)), many=True),
         Rung(_LAST, side.address, plan("mixed", *plans.changing(USERS)), many=True),
+        Rung(_PRODUCT, side.address, plan("product", Class("product", 1, products.requests[:1]))),
+        Rung(_PRODUCTS, side.address, plan("products", products)),
     ]
 
 

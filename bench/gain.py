@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import load
 import machine
+import pricing
 import uvloop
+from beside import started
 from prometheus_client.parser import text_string_to_metric_families
 from scenarios import Scenarios
 from shadow import CONTRACT, TARGET, wait_for_rust
@@ -42,23 +44,20 @@ class Window:
     pricing_calls: float
 
 
-def measure(shop: Shop, scenarios: Scenarios, call_us: float, seconds: float) -> dict[str, Any]:
-    """Windows of half of ``seconds``, Python and Rust in turns; which of the two comes first alternates too.
-
-    Args:
-        shop: One that grows its native part, which is waited for.
-        scenarios: Of that shop.
-        call_us: CPU that a call by the socket adds in both processes, the search left out.
-        seconds: How long a pair of windows takes.
-    """
-    wait_for_rust(shop)
-    found = {name: _compared(_turns(shop, scenarios.get(name), seconds / 2), call_us) for name in LOADS}
-    return {"loads": found, "rehearsals": [_rehearsed(shop) for _ in range(REHEARSALS)]}
+def measure(seconds: float) -> dict[str, Any]:
+    """The baskets alone; then windows of half of ``seconds``, Python and Rust in turns, and which of the two comes first alternates too."""
+    baskets = pricing.measure()
+    with started("grow") as shop:
+        wait_for_rust(shop)
+        scenarios = Scenarios(shop)
+        added = baskets["socket_adds_cpu_us"]
+        found = {name: _compared(_turns(shop, scenarios.get(name), seconds / 2), added) for name in LOADS}
+        return {"baskets": baskets, "loads": found, "rehearsals": [_rehearsed(shop) for _ in range(REHEARSALS)]}
 
 
-def lines(found: dict[str, Any]) -> Sequence[str]:
+def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
-    said = ["The whole shop, pricing bound to Python and to Rust in turns:"]
+    said = [*pricing.lines(found["baskets"]), "", "The whole shop, pricing bound to Python and to Rust in turns:"]
     for name, each in found["loads"].items():
         python, rust, gain, rate = each["python"], each["rust"], each["gain"], each["rate_gain"]
         said += [
@@ -115,7 +114,7 @@ def _window(shop: Shop, fast: Callable[[], load.Result]) -> Window:
 
 
 def _compared(pairs: Sequence[tuple[Window, Window]], call_us: float) -> dict[str, Any]:
-    """The forecast is Amdahl's, of a search that takes no time, less what the calls add."""
+    """The forecast is Amdahl's, of a search that takes no time, less what the calls add: us of CPU each, in both processes."""
     cpu = statistics.fmean(python.cpu for python, _ in pairs)
     pricing = statistics.fmean(python.pricing_ms for python, _ in pairs)
     calls = statistics.fmean(python.pricing_calls for python, _ in pairs)

@@ -27,6 +27,14 @@ def describe() -> dict[str, Any]:
     }
 
 
+def line(facts: dict[str, Any]) -> str:
+    """For people."""
+    return (
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, {facts['system']},"
+        f" Python {facts['python']}; load average {facts['load_average']} when this began"
+    )
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and of everything that it started, ended children included."""
     total = 0.0

@@ -22,7 +22,10 @@ BUYERS = 1_000
 """Of the users, those who order, and who ask for themselves beside the rivals."""
 PRODUCTS = 1_000
 _ORDERS = 4_000
-_NAMES = ("me", "product", "order", "stats", "mix", "hot order")
+_QUOTED = 5
+"""Lines of a quote."""
+_QUOTES = 1_000
+_NAMES = ("me", "product", "quote", "order", "stats", "mix", "hot order")
 _ADD_USERS = {
     "agora": "INSERT INTO accounts.users (user_id, email, display_name) SELECT md5('bench-' || n)::uuid,"
     " 'bench-' || n || '@example.com', 'Customer ' || n FROM generate_series(0, $1 - 1) AS n ON CONFLICT DO NOTHING",
@@ -72,7 +75,7 @@ class Plans:
         self._key = load_pem_private_key(known.private_pem.encode(), password=None)
 
     def classes(self, name: str) -> list[Class]:
-        """Of ``me`` (1 % of calls change the name), ``product``, ``order``, ``stats``, ``mix`` or ``hot order`` (one product)."""
+        """Of ``me`` (1 % of calls change the name), ``product``, ``quote``, ``order``, ``stats``, ``mix`` or ``hot order`` (one product)."""
         if name not in _NAMES:
             raise ValueError(name)
         if name == "mix":
@@ -98,10 +101,16 @@ class Plans:
         if name == "stats":
             return Class(name, weight, [get_request("/api/v1/stats", self._token(self._known.staff, ["staff"]))])
         tokens = self._tokens(BUYERS)
+        if name == "quote":
+            return Class(name, weight, [self._quote(self._random.choice(tokens)) for _ in range(_QUOTES)])
         among = self._known.products[:1] if name == "hot order" else self._known.products
         return Class(
             name, weight, [_order(self._random.choice(tokens), self._random.choice(among)) for _ in range(_ORDERS)]
         )
+
+    def _quote(self, token: str) -> bytes:
+        lines = [{"productId": each, "quantity": 1} for each in self._random.sample(self._known.products, _QUOTED)]
+        return post_request("/api/v1/quotes", {"lines": lines}, token)
 
     def _tokens(self, count: int) -> list[str]:
         return [self._token(user_id(number), []) for number in range(count)]

@@ -63,7 +63,7 @@ class Drawn:
 def measure() -> dict[str, Any]:
     """Medians over the baskets of each size, in microseconds; the ways take turns at each basket."""
     if not have_cargo():
-        sys.exit("pricing is measured with an engine that is built here, and there is no cargo")
+        raise RuntimeError("pricing is measured with an engine that is built here, and there is no cargo")
     manifest = load_manifest(ROOT / "agora")
     manifest.activate()
     engine = load_engine()
@@ -92,7 +92,7 @@ async def _measure(manifest: Manifest, engine: Engine) -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> Sequence[str]:
+def lines(found: dict[str, Any]) -> list[str]:
     """For people: two tables and a plot."""
     calls = "".join(f"{way:>10}" for way in WAYS)
     said = [
@@ -195,7 +195,7 @@ async def _calls(clients: dict[str, PricingServiceClient], drawn: Sequence[Drawn
     for each in drawn:
         answers = [await clients[way].price_basket(each.request) for way in WAYS]
         if any(answer != answers[0] for answer in answers):
-            sys.exit(f"answered in two ways: {each.request}")
+            raise AssertionError(f"answered in two ways: {each.request}")
         single: dict[str, list[float]] = {way: [] for way in WAYS}
         until = time.perf_counter() + _ROUND_SECONDS * len(WAYS)
         while len(single[WAYS[0]]) < _MOST_ROUNDS or time.perf_counter() < until:

@@ -1,6 +1,7 @@
 """Reservations: the inventory contract through gRPC against the two usual ways to take stock in PostgreSQL, and the real order path."""
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -24,8 +25,6 @@ from agora_proto.inventory.v1 import inventory_pb2 as pb
 CALLERS = 64
 ROUNDS = 3
 WAYS = ("for-update", "conditional")
-POOL = 16
-"""Database connections of each rival: more make a hot row slower, since each waits in PostgreSQL."""
 CONTRACT = "agora.inventory.v1.InventoryService"
 _METHOD = f"/{CONTRACT}/Reserve"
 _DATABASE = "rival_stock"
@@ -33,16 +32,19 @@ _UNITS = 100_000_000
 _HOLD = 3600
 _WARM_UP = 1.5
 _HOT, _SPREAD = "one product", f"{PRODUCTS:,} products"
+POOLS = {_HOT: 4, _SPREAD: 32}
+"""Database connections of each rival, those with which it was fastest of 4, 8, 16, 32 and 64: on a hot row, each more waits in PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to take a unit; `ask` loads it for so many seconds with a plan."""
+    """One way to take a unit; `ask` loads it for so many seconds with a plan. ``process`` is None where the client speaks to PostgreSQL itself."""
 
     name: str
     plans: Mapping[str, Path]
     ask: Callable[[Path, float], dict[str, Any]]
-    pids: Sequence[int]
+    postgres: int
+    process: int | None = None
 
 
 def measure(seconds: float) -> dict[str, Any]:
@@ -53,7 +55,12 @@ def measure(seconds: float) -> dict[str, Any]:
         side = try_native(stack) or stack.enter_context(shape("python"))
         sides = [side] if side.name == "python" else [side, stack.enter_context(shape("python"))]
         ways = [*(_through_grpc(each, folder) for each in sides), *_usual(side, folder)]
-        found: dict[str, Any] = {"inventory": bound(side)["inventory"], "fsync": _fsync(side), "loads": {}}
+        found: dict[str, Any] = {
+            "inventory": bound(side)["inventory"],
+            "fsync": _fsync(side),
+            "cores": os.cpu_count(),
+            "loads": {},
+        }
         for load in (_HOT, _SPREAD):
             for way in ways:
                 way.ask(way.plans[load], _WARM_UP)
@@ -61,7 +68,7 @@ def measure(seconds: float) -> dict[str, Any]:
             for number in range(ROUNDS):
                 start = number % len(ways)
                 for way in (*ways[start:], *ways[:start]):
-                    windows[way.name].append(_window(way, load, side, seconds / ROUNDS))
+                    windows[way.name].append(_window(way, load, seconds / ROUNDS))
             found["loads"][load] = {way: _middle(each) for way, each in windows.items()}
         found["orders"] = {each.name: _orders(each, folder, seconds) for each in sides}
         return found
@@ -76,9 +83,13 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"Reservations, {CALLERS} callers, fsync and synchronous_commit on; one fsync of 8 KiB takes"
         f" {found['fsync']['p50Ms']:.2f} ms (P95 {found['fsync']['p95Ms']:.2f})"
     )
+    said.append(
+        "CPU is us of one reservation: what answers, PostgreSQL and the client, which share the cores; most/s is what they leave room for."
+    )
     for load, ways in found["loads"].items():
         said.append(
-            f"{load:22}{'x for-update':>13}{'x conditional':>14}{'each/s':>9}{'P50 ms':>8}{'P99 ms':>8}{'CPU us':>8}{'failed':>8}"
+            f"{load:18}{'x for-update':>13}{'x conditional':>14}{'each/s':>8}{'P50 ms':>8}{'P99 ms':>8}"
+            f"{'CPU':>6} ={'process':>8} +{'postgres':>9} +{'client':>7}{'most/s':>8}{'failed':>7}"
         )
         for way, each in ways.items():
             ratios = "".join(
@@ -86,7 +97,9 @@ def lines(found: dict[str, Any]) -> list[str]:
                 for base, width in (("for-update", 13), ("conditional", 14))
             )
             said.append(
-                f"  {way:20}{ratios}{each['rate']:9.0f}{each['p50']:8.2f}{each['p99']:8.2f}{each['cpu_us']:8.0f}{each['failures']:8.0f}"
+                f"  {way:16}{ratios}{each['rate']:8.0f}{each['p50']:8.2f}{each['p99']:8.2f}"
+                f"{_cpu(each):6.0f} ={each['process_us']:8.0f} +{each['postgres_us']:9.0f} +{each['client_us']:7.0f}"
+                f"{found['cores'] * 1e6 / max(_cpu(each), 1e-9):8.0f}{each['failures']:7.0f}"
             )
     for side, each in found["orders"].items():
         said.append(
@@ -109,7 +122,7 @@ def _through_grpc(side: Side, folder: Path) -> Way:
         return client.write_plan(folder / f"{side.name}-{name}.json", [Class("reserve", 1, requests)])
 
     plans = {_HOT: plan("hot", side.known.products[:1]), _SPREAD: plan("spread", side.known.products)}
-    return Way(f"{who} by gRPC", plans, ask, [side.roots()[process]])
+    return Way(f"{who} by gRPC", plans, ask, side.postgres, side.roots()[process])
 
 
 def _usual(side: Side, folder: Path) -> list[Way]:
@@ -122,27 +135,33 @@ def _usual(side: Side, folder: Path) -> list[Way]:
         )
         for name, products in ((_HOT, side.known.products[:1]), (_SPREAD, side.known.products))
     }
+    pools = {plans[load]: connections for load, connections in POOLS.items()}
 
     def way(name: str) -> Way:
         def ask(plan: Path, seconds: float) -> dict[str, Any]:
-            options: dict[str, Any] = {"plan": plan, "callers": CALLERS, "seconds": seconds, "connections": POOL}
-            return client.ask("stock", environment={"BENCH_DATABASE": url}, way=name, **options)
+            options: dict[str, Any] = {"callers": CALLERS, "seconds": seconds, "connections": pools[plan]}
+            return client.ask("stock", environment={"BENCH_DATABASE": url}, way=name, plan=plan, **options)
 
-        return Way(name, plans, ask, [])
+        return Way(name, plans, ask, side.postgres)
 
     return [way(name) for name in WAYS]
 
 
-def _window(way: Way, load: str, side: Side, seconds: float) -> dict[str, float]:
-    pids = [*way.pids, side.postgres]
-    before = sum(map(machine.cpu_seconds, pids))
+def _window(way: Way, load: str, seconds: float) -> dict[str, float]:
+    pids = {"postgres_us": way.postgres, "process_us": way.process}
+    before = {part: machine.cpu_seconds(pid) for part, pid in pids.items() if pid}
     report = way.ask(way.plans[load], seconds)
-    spent = sum(map(machine.cpu_seconds, pids)) - before
+    spent = {part: machine.cpu_seconds(pids[part] or 0) - used for part, used in before.items()}
+    spent["client_us"] = report["clientCpuSeconds"]
     answered = max(report["requests"] - report["failures"], 1)
     return {
-        "rate": report["perSecond"], "p50": report["p50Ms"], "p99": report["p99Ms"],
-        "cpu_us": 1e6 * spent / answered, "failures": report["failures"],
+        "rate": report["perSecond"], "p50": report["p50Ms"], "p99": report["p99Ms"], "failures": report["failures"],
+        "process_us": 0.0, **{part: 1e6 * seconds / answered for part, seconds in spent.items()},
     }  # fmt: skip
+
+
+def _cpu(each: Mapping[str, float]) -> float:
+    return each["process_us"] + each["postgres_us"] + each["client_us"]
 
 
 def _orders(side: Side, folder: Path, seconds: float) -> dict[str, Any]:

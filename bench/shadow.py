@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import load
 import machine
 import uvloop
+from beside import started
+from scenarios import Scenarios
 from shop import Shop
 
 from tricorn.supervise.control import ControlClient
@@ -47,12 +49,17 @@ class Turns:
     on: list[Window] = field(default_factory=list)
 
 
-def measure(shop: Shop, quote: load.Request, seconds: float) -> dict[str, Any]:
+def measure(seconds: float) -> dict[str, Any]:
     """Alternates windows of half of ``seconds``; which of the two comes first alternates too.
 
     The shop grows a native part for pricing, which is waited for; Python is made to answer the callers.
     """
-    wait_for_rust(shop)
+    with started("grow") as shop:
+        wait_for_rust(shop)
+        return _measure(shop, Scenarios(shop).get("quote"), seconds)
+
+
+def _measure(shop: Shop, quote: load.Request, seconds: float) -> dict[str, Any]:
     shop.command("bind", f"{TARGET}=python", "--home", str(shop.home))
     client = ControlClient(Home(shop.home))
 
@@ -90,7 +97,7 @@ def compared(turns: Turns) -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> Sequence[str]:
+def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
     cpu, p99 = found["cpu_ms_added"], found["p99_ms_added"]
     requests = f"{found['requests']:,} of them, {found['failures']} failed"

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -76,6 +75,6 @@ def _verify(home: str) -> dict[str, Any]:
         env={**os.environ, "TRICORN_BUILD_DIR": builds},
     )
     if not done.stdout.startswith("{"):
-        sys.exit("verify did not come to an end; what it said is above")
+        raise RuntimeError("verify did not come to an end; what it said is above")
     found: dict[str, Any] = json.loads(done.stdout)
     return found

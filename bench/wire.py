@@ -20,6 +20,13 @@ def measure() -> dict[str, Any]:
     return uvloop.run(_measure())
 
 
+def lines(found: dict[str, Any]) -> list[str]:
+    """For people."""
+    return [
+        f"An in-process wire call adds {found['added_us']} us to a plain call ({found['wire_us']} instead of {found['plain_us']})."
+    ]
+
+
 async def _measure() -> dict[str, Any]:
     server = Constant()
     service = Service(CallStats())

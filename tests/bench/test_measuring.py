@@ -2,9 +2,11 @@
 
 import base64
 import json
+import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "system"))
 
 import client
 import compare
+import compare_report
 import plans
+import sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +38,40 @@ def test_each_round_begins_with_another_side() -> None:
     turns = [compare._turn(sides, number) for number in range(3)]  # type: ignore[arg-type]
 
     assert turns == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+
+
+def test_what_ends_badly_says_why_and_takes_nothing_of_the_others_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: float) -> dict[str, Any]:
+        raise subprocess.CalledProcessError(1, ["tricorn", "up"], stderr="the disk is full")
+
+    kept = tmp_path / "kept" / "found.json"
+    good = (lambda seconds: {"took": seconds}, lambda found: [f"it took {found['took']}"])
+    wanted = {"first": good, "broken": (broken, lambda _: []), "last": good}
+
+    failed = sequence.run(wanted, 2.0, kept)
+
+    found = json.loads(kept.read_text())
+    said = capsys.readouterr().out
+    assert failed == 1
+    assert (found["first"], found["last"]) == ({"took": 2.0}, {"took": 2.0})
+    assert found["broken"] == {"notMeasured": "the disk is full"}
+    assert "NOT MEASURED, broken: the disk is full" in said
+    assert said.count("it took 2.0") == 2
+
+
+def test_ratios_are_told_of_those_who_are_there() -> None:
+    paced = {"per_second": 70.0, "unable": [], "sides": {"flask": {"p95Ms": 30.0}, "native": {"p95Ms": 3.0}}}
+    load = {
+        "per_second": {"native": 900.0, "flask": 100.0, "bare": 1200.0},
+        "cpu_ms": {"native": 0.1, "flask": 2.0, "bare": 0.04},
+        "paced": [paced],
+    }
+
+    (row,) = [line.split() for line in compare_report.ratios({"me": load}) if line.split()[0] == "me"]
+
+    assert row == ["me", "9.00", "20.00", "10.00", "-", "-", "12.00", "50.00"]
 
 
 def test_a_customers_id_is_made_as_postgresql_makes_it() -> None:

@@ -20,6 +20,9 @@ type Target struct {
 	connections []*grpc.ClientConn
 }
 
+// As the wire's own clients have it: nothing is kept for a retry, and nobody asks for pings to find out how much may be on its way.
+const windowBytes = 1024 * 1024
+
 // NewTarget connects to unix:PATH or HOST:PORT; the method is /SERVICE/METHOD.
 func NewTarget(address, method string, connections int) (*Target, error) {
 	target := &Target{method: method}
@@ -28,6 +31,9 @@ func NewTarget(address, method string, connections int) (*Target, error) {
 			address,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithAuthority("localhost"),
+			grpc.WithDisableRetry(),
+			grpc.WithStaticStreamWindowSize(windowBytes),
+			grpc.WithStaticConnWindowSize(windowBytes),
 			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})),
 		)
 		if err != nil {
