@@ -110,4 +110,5 @@ async def test_what_is_older_than_any_transaction_is_not_read_again(db: Any) -> 
         await heard.tail.looked()
 
     assert heard.values == ["a"]
-    assert heard.tail._seen == {}
+    assert heard.tail._past is not None
+    assert len(heard.tail._past) == 0

@@ -152,6 +152,25 @@ async def test_a_change_and_its_event_are_one_statement_and_without_the_change_t
     assert woken == [True, True]
 
 
+async def test_changes_at_the_same_time_share_a_transaction_and_only_those_that_found_their_row_are_announced(
+    db: Any,
+) -> None:
+    announce = events.announce_factory(db.shop)
+    change = """
+        INSERT INTO aggregate_sequence AS a (subject, last) VALUES ($1, 7) ON CONFLICT DO NOTHING
+        RETURNING subject, pg_current_xact_id()::text AS transaction
+    """
+
+    rows = await asyncio.gather(
+        *(announce(change, f"row-{name}", event=StringValue(value=name), subject=name) for name in "abca")
+    )
+
+    assert [row and row["subject"] for row in rows] == ["row-a", "row-b", "row-c", None]
+    assert len({row["transaction"] for row in rows if row}) == 1
+    logged = await db.shop.fetch("SELECT subject, sequence FROM outbox ORDER BY subject")
+    assert [tuple(row) for row in logged] == [("a", 1), ("b", 1), ("c", 1)]
+
+
 async def test_a_change_that_fails_announces_nothing(db: Any) -> None:
     announce = events.announce_factory(db.shop)
     change = "INSERT INTO aggregate_sequence (subject, last) VALUES ($1, $2) RETURNING last / ($2 - 1)"

@@ -23,6 +23,25 @@ async def test_events_take_effect_once_and_in_order_of_their_aggregate(db: Any) 
     assert await db.shop.fetchval("SELECT count(*) FROM outbox_pending") == 0
 
 
+async def test_batches_of_a_group_follow_each_other_however_many_events_wait(db: Any) -> None:
+    at_once: list[int] = [0]
+
+    async def count(value: str, meta: events.EventMeta) -> None:
+        del value, meta
+        at_once.append(at_once[-1] + 1)
+        await asyncio.sleep(0.001)
+        at_once.append(at_once[-1] - 1)
+
+    async with db.shop.transaction() as connection:
+        await events.publish(connection, [(StringValue(value="v"), f"order-{number}") for number in range(150)])
+
+    async with ledger.running(ledger.relay_for(db.shop, ledger.bookkeeper(db.books, before=count))) as relay:
+        await relay.drained()
+
+    assert len(await ledger.effects(db.books)) == 150
+    assert max(at_once) == 1
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_random_failures_lose_nothing_double_nothing_and_let_nothing_overtake(db: Any, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a reproducible test

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from till import Till
 
-from agora.payments.domain.ledger import chained_hash, signed_message, transaction_payload
+from agora.payments.domain.ledger import GENESIS, chained_hash, signed_message, transaction_payload
 from agora.payments.ledger import Auditor, Chainer
 from agora.payments.repository import LedgerRepository
 from agora_proto.payments.v1 import payments_pb2 as pb
@@ -107,38 +107,67 @@ async def test_tampering_is_found(admin: Database, auditor: Auditor, deed: str) 
 async def test_a_transaction_signed_by_another_key_is_found(
     admin: Database, database: Database, auditor: Auditor
 ) -> None:
-    [*_, (transaction, link)] = await LedgerRepository(database).signed(0, 3)
+    [*_, (transaction, link)] = await LedgerRepository(database).signed(0, 4)
     stranger = Ed25519PrivateKey.generate()
     payload = transaction_payload(link.sequence, transaction)
     signature = stranger.sign(signed_message(link.previous_hash, payload))
     for key_id in (link.key_id, "0123456789abcdef"):
         await admin.execute(
-            "UPDATE payments.ledger_transaction SET signature = $1, key_id = $2 WHERE sequence = 3", signature, key_id
+            "UPDATE payments.ledger_transaction SET signature = $1, key_id = $2 WHERE sequence = 4", signature, key_id
         )
-        assert "transaction 3" in (await auditor.audit()).finding
+        assert "transaction 4" in (await auditor.audit()).finding
         assert "not signed by a key of ours" in (await auditor.audit()).finding
 
 
 @pytest.mark.usefixtures("ledger")
+async def test_one_signature_is_made_for_what_is_linked_together(database: Database) -> None:
+    chain = await LedgerRepository(database).signed(0, 100)
+    assert [bool(link.signature) for _, link in chain] == [False, True] * 3
+
+
+_PUT_IN = {
+    "with a signature from elsewhere": ("signature, key_id", "transaction 3"),
+    "as if a later one covered it": ("''::bytea, ''", "transaction 5"),
+}
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("how", _PUT_IN)
 async def test_a_transaction_put_in_with_a_right_hash_is_found(
-    admin: Database, database: Database, auditor: Auditor
+    admin: Database, database: Database, auditor: Auditor, how: str
 ) -> None:
     """Everything is recomputed but the signatures, which nobody can make without the key."""
-    repository = LedgerRepository(database)
-    chain = await repository.signed(0, 100)
-    _, link = chain[1]
+    signature, finding = _PUT_IN[how]
     await admin.execute("UPDATE payments.ledger_transaction SET sequence = sequence + 100 WHERE sequence > 2")
     await admin.execute("UPDATE payments.ledger_transaction SET sequence = sequence - 99 WHERE sequence > 100")
     await admin.execute(
-        """INSERT INTO payments.ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts,
+        f"""INSERT INTO payments.ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts,
             create_time, sequence, previous_hash, hash, signature, key_id)
-        SELECT $1, kind, payment_id, currency, accounts, amounts, create_time, 3, hash, $2, signature, key_id
+        SELECT $1, kind, payment_id, currency, accounts, amounts, create_time, 3, hash, $2, {signature}
         FROM payments.ledger_transaction WHERE sequence = 2""",
         uuid7(),
         bytes(32),
     )
-    last = link.hash
-    for transaction, link in await repository.signed(2, 100):
+    await _hash_anew(admin, database)
+    assert finding in (await auditor.audit()).finding
+    assert "not signed" in (await auditor.audit()).finding
+
+
+@pytest.mark.usefixtures("ledger")
+async def test_a_chain_without_its_signatures_is_found_by_its_head(
+    admin: Database, database: Database, auditor: Auditor
+) -> None:
+    """Each kind is changed, all is hashed anew, and every signature that would tell is taken away."""
+    await admin.execute("UPDATE payments.ledger_transaction SET signature = '', key_id = '', kind = 'VOID'")
+    last = await _hash_anew(admin, database)
+    await admin.execute("UPDATE payments.ledger_head SET hash = $1", last)
+    assert (await auditor.audit()).finding == "the head is not signed by a key of ours"
+
+
+async def _hash_anew(admin: Database, database: Database) -> bytes:
+    """Makes a chain of what is there, as anybody could; its last hash."""
+    last = GENESIS
+    for transaction, link in await LedgerRepository(database).signed(0, 100):
         digest = chained_hash(last, transaction_payload(link.sequence, transaction))
         await admin.execute(
             "UPDATE payments.ledger_transaction SET previous_hash = $1, hash = $2 WHERE sequence = $3",
@@ -147,8 +176,7 @@ async def test_a_transaction_put_in_with_a_right_hash_is_found(
             link.sequence,
         )
         last = digest
-    assert "transaction 3" in (await auditor.audit()).finding
-    assert "not signed" in (await auditor.audit()).finding
+    return last
 
 
 @pytest.mark.usefixtures("ledger")

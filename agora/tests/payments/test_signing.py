@@ -116,4 +116,4 @@ async def test_the_command_s_audit_reads_the_same_books(
     seen = await audit_of(Database(database.url, size=2), KeyRing(keys_folder(app.host("payments").state_dir)))
     assert (seen.transactions, seen.finding) == (2, "")
     strange = await audit_of(Database(database.url, size=2), KeyRing(app.host("payments").state_dir / "other"))
-    assert "transaction 1" in strange.finding
+    assert "transaction 2" in strange.finding

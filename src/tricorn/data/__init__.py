@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tricorn.data.postgres import EmbeddedPostgres
     from tricorn.data.revisions import ContextMigrations, Tool, fingerprint_files
     from tricorn.data.server import ExternalServer, Server, server_for
+    from tricorn.data.together import Together
 
 __all__ = [
     "Clones",
@@ -32,6 +33,7 @@ __all__ = [
     "Record",
     "RoleNames",
     "Server",
+    "Together",
     "Tool",
     "check_budget",
     "drop_database",
@@ -56,6 +58,7 @@ _MODULES = {
     "revisions": ("ContextMigrations", "Tool", "fingerprint_files"),
     "names": ("RoleNames",),
     "server": ("ExternalServer", "Server", "server_for"),
+    "together": ("Together",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -4,7 +4,7 @@ per group.
 
 from tricorn.events.event import EventMeta, StoredEvent
 from tricorn.events.inbox import Handler, Subscription
-from tricorn.events.outbox import change_and_publish, publish, publish_sync
+from tricorn.events.outbox import publish, publish_sync
 from tricorn.events.partition import PARTITIONS, partition_of
 from tricorn.events.poke import Poke
 from tricorn.events.relay import Relay, Route
@@ -26,7 +26,6 @@ __all__ = [
     "Work",
     "announce_factory",
     "begin_factory",
-    "change_and_publish",
     "partition_of",
     "publish",
     "publish_sync",

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from tricorn.data import Database
 from tricorn.events.event import COLUMNS, EventMeta, StoredEvent
+from tricorn.events.past import Past
 from tricorn.events.poke import channel_of
 from tricorn.telemetry import continue_trace, get_logger, span
 from tricorn.wire import call_scope
@@ -31,7 +32,10 @@ _START = """
 SELECT coalesce(max(position), 0) FROM outbox
 WHERE type = ANY($1::text[]) AND time < clock_timestamp() - make_interval(secs => $2)
 """
-_READ = f"SELECT {COLUMNS} FROM outbox o WHERE o.position > $1 AND o.type = ANY($2::text[]) ORDER BY o.position"
+_READ = f"""
+SELECT {COLUMNS} FROM outbox o WHERE (o.position > $1 OR o.position = ANY($2::bigint[])) AND o.type = ANY($3::text[])
+ORDER BY o.position
+"""
 
 
 class Tail:
@@ -42,7 +46,7 @@ class Tail:
         database: Where its outbox can be read.
         gap_seconds: After that long without a look at the log, what handlers keep in memory is not to be trusted.
         late_seconds: How long a transaction may take. Until then an event may still appear below the ones already seen,
-            so the log is read again from there.
+            and is looked for there.
         listener: Whose connection listens for wake-ups, when not `database`.
         own: The token of this process's `Poke`, which wakes this tail directly.
     """
@@ -67,8 +71,7 @@ class Tail:
         self._late_seconds = late_seconds
         self._handlers: dict[str, list[tuple[type[Message], BroadcastHandler]]] = {}
         self._on_gap: list[OnGap] = []
-        self._low: int | None = None
-        self._seen: dict[int, float] = {}
+        self._past: Past | None = None
         self._looked = 0.0
         self._wake = asyncio.Event()
         self._once_looked = asyncio.Event()
@@ -118,30 +121,23 @@ class Tail:
     async def _look(self) -> None:
         types = list(self._handlers)
         began = time.monotonic()
-        first = self._low is None
-        if self._low is None:
-            self._low = await self._database.fetchval(_START, types, self._late_seconds)
-        rows = await self._database.fetch(_READ, self._low, types)
+        first = self._past is None
+        if self._past is None:
+            low = await self._database.fetchval(_START, types, self._late_seconds)
+            self._past = Past(low, self._late_seconds)
+        past = self._past
+        rows = await self._database.fetch(_READ, *past.unseen(began), types)
         gap = first or began - self._looked > self._gap_seconds
         self._looked = time.monotonic()
-        fresh = [row for row in rows if row["position"] not in self._seen]
         if gap:
             for flush in self._on_gap:
                 await self._guarded(flush())
-        for row in fresh:
-            self._seen[row["position"]] = began
-            if not first:
+        for row in rows:
+            if past.add(row["position"], began) and not first:
                 await self._hand_over(StoredEvent.from_row(row, self.source))
-        self._forget_old(began)
+        past.forget(began)
         self.started.set()
         self._once_looked.set()
-
-    def _forget_old(self, now: float) -> None:
-        """Below an event seen that long ago nothing can appear any more."""
-        old = [position for position, seen in self._seen.items() if seen < now - self._late_seconds]
-        if old:
-            self._low = max(old)
-            self._seen = {position: seen for position, seen in self._seen.items() if position > self._low}
 
     async def _hand_over(self, event: StoredEvent) -> None:
         meta = event.meta

@@ -21,7 +21,7 @@ R = TypeVar("R")
 Handler = Callable[[Any, EventMeta, Work[R]], Awaitable[None]]
 Reset = Callable[[Work[R]], Awaitable[None]]
 
-BATCH = 16
+BATCH = 64
 HANDLER_SECONDS = 25.0
 BEHIND = "behind an event of the same aggregate that failed"
 
@@ -57,6 +57,8 @@ class Subscription(Generic[R]):
     reset: Reset[R] | None = None
     batch: int = BATCH
     handlers: dict[str, tuple[type[Message], Handler[R]]] = field(default_factory=dict)
+    # Batches of a group follow each other: two at once would lock the rows of their effects in two orders.
+    _batches: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     def on(self, event_class: type[Message], handler: Handler[R]) -> None:
         """Adds a handler.
@@ -94,7 +96,8 @@ class Subscription(Generic[R]):
     async def _together(self, chunk: Sequence[StoredEvent], token: str | None) -> bool:
         """Handles a batch in one transaction; False when that failed and nothing of it took effect."""
         try:
-            await self._handle(chunk, token)
+            async with self._batches:
+                await self._handle(chunk, token)
         except _NotNowError as error:
             raise error.refusal from error
         except Exception:  # noqa: BLE001 - which event it was shows when they are handled one by one

@@ -10,7 +10,7 @@ from tricorn.contract import PlatformReason
 from tricorn.events.event import StoredEvent
 from tricorn.telemetry import get_logger
 
-CHUNK = 16
+CHUNK = 64
 CONCURRENCY = 4
 NOT_NOW = frozenset({PlatformReason.UNAVAILABLE, PlatformReason.DEADLINE_EXCEEDED, PlatformReason.ABORTED})
 """Reasons that are no one's fault: a delivery that fails with one is repeated without counting."""

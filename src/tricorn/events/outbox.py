@@ -7,12 +7,12 @@ wait who publish for the same aggregate.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from operator import itemgetter
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from tricorn.data import Connection, Database, Record, uuid7
+from tricorn.data import Connection, Database, Record, Together, uuid7
 from tricorn.events.partition import partition_of
 from tricorn.telemetry import traceparent
 from tricorn.wire import current_call
@@ -69,7 +69,7 @@ WITH changed AS ({change}), sequenced AS (
 ), pending AS (
     INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
 )
-SELECT * FROM changed
+SELECT changed.* FROM (VALUES (1)) AS always LEFT JOIN changed ON true
 """
 
 _COLUMNS = ("subject", "id", "type", "partition", "data", "traceparent", "causation")
@@ -104,30 +104,28 @@ async def publish(
     await connection.execute(_MANY, *map(list, columns), traceparent(), cause)
 
 
-async def change_and_publish(
-    connection: Connection | Database, change: str, *args: Any, event: Message, subject: str
-) -> Record | None:
-    """Makes a change and announces it in one statement, and so in one round trip and one transaction.
+class Announcing:
+    """A change of one row and its event in one statement, and so in one round trip and one transaction: at most one, since
+    changes that come together share it (see `tricorn.data.Together`).
 
     Args:
-        connection: The publishing context's database, or a transaction of it.
-        change: An INSERT, UPDATE or DELETE of at most one row, with RETURNING; its text is constant.
-        args: Those of ``change``, ``$1`` and following.
-        event: Written if the change finds its row.
-        subject: The id of the event's aggregate.
-
-    Returns:
-        What the change returned; None when it found no row.
+        database: The publishing context's.
+        change: An INSERT, UPDATE or DELETE of at most one row, with RETURNING, whose first column is never null; its text
+            is constant, and its first argument names the row.
+        arguments: How many arguments it has, ``$1`` and following.
     """
-    return await connection.fetchrow(
-        _with_change(change, len(args)), *args, *_row(event, subject), traceparent(), _current_causation()
-    )
 
+    def __init__(self, database: Database, change: str, arguments: int) -> None:
+        numbers = {name: f"${number}" for number, name in enumerate(_COLUMNS, arguments + 1)}
+        self._run = Together(database, _WITH_CHANGE.format(change=change, **numbers), order=itemgetter(0))
 
-@cache
-def _with_change(change: str, arguments: int) -> str:
-    numbers = {name: f"${number}" for number, name in enumerate(_COLUMNS, arguments + 1)}
-    return _WITH_CHANGE.format(change=change, **numbers)
+    async def __call__(self, *args: Any, event: Message, subject: str) -> Record | None:
+        """Makes the change, and writes ``event`` of the aggregate ``subject`` if it found its row.
+
+        Returns:
+            What the change returned; None when it found no row.
+        """
+        return await self._run(*args, *_row(event, subject), traceparent(), _current_causation())
 
 
 def publish_sync(

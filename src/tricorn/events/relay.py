@@ -24,6 +24,7 @@ from tricorn.telemetry import get_logger
 
 POLL_SECONDS = 2.0
 LINGER_SECONDS = 0.02
+SPACING_SECONDS = 0.1
 MARK_SECONDS = 0.2
 STATUS_SECONDS = 10.0
 IN_THE_WORKS = 1000
@@ -105,6 +106,8 @@ class Relay:
         name: Shown to operators.
         poll_seconds: How long it may take to find an event whose wake-up was lost.
         linger_seconds: How long a wake-up is answered late, so that one turn serves several events.
+        spacing_seconds: The least time between two turns, so that under load one turn and one transaction of a handler
+            serve many events.
         in_the_works: The most events held in memory; a group that cannot be reached holds all up when it has so many.
         listener: Whose connection listens for wake-ups, when not `database`.
         own: The token of this process's `Poke`, which wakes this relay directly.
@@ -121,6 +124,7 @@ class Relay:
         lease_seconds: float = LEASE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
         linger_seconds: float = LINGER_SECONDS,
+        spacing_seconds: float = SPACING_SECONDS,
         in_the_works: int = IN_THE_WORKS,
         listener: Database | None = None,
         own: str = "",
@@ -140,6 +144,8 @@ class Relay:
         self._own = own
         self._poll_seconds = poll_seconds
         self._linger_seconds = linger_seconds
+        self._spacing_seconds = spacing_seconds
+        self._last_turn = 0.0
         self._in_the_works = in_the_works
         self._works: dict[int, Item] = {}
         self._done: list[Item] = []
@@ -208,6 +214,7 @@ class Relay:
             await self._close()
 
     async def _turn(self) -> None:
+        self._last_turn = time.monotonic()
         if time.monotonic() >= self._next_beat or not self.leases.valid:
             await self._beat()
         if self._unadopted:
@@ -233,7 +240,8 @@ class Relay:
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await self._wake.wait()
             if self._linger_seconds and not (stop.is_set() or self._draining):
-                await asyncio.sleep(self._linger_seconds)
+                since = time.monotonic() - self._last_turn
+                await asyncio.sleep(max(self._linger_seconds, self._spacing_seconds - since))
         except TimeoutError:
             pass
         if time.monotonic() >= self._next_poll:

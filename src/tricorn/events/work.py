@@ -43,7 +43,7 @@ class Work(Generic[R]):
 
 
 class Announce(Protocol):
-    """Makes a change of one row and announces it, both or neither, in one statement; see `outbox.change_and_publish`."""
+    """Makes a change of one row and announces it, both or neither, in one statement; see `outbox.Announcing`."""
 
     async def __call__(self, change: str, *args: Any, event: Message, subject: str) -> Record | None: ...
 
@@ -79,9 +79,13 @@ def begin_factory(
 
 def announce_factory(database: Database, poke: Callable[[], Any] = lambda: None) -> Announce:
     """How a context makes changes that need no unit of work of their own, and announces them."""
+    announcing: dict[str, outbox.Announcing] = {}
 
     async def announce(change: str, *args: Any, event: Message, subject: str) -> Record | None:
-        row = await outbox.change_and_publish(database, change, *args, event=event, subject=subject)
+        found = announcing.get(change)
+        if found is None:
+            found = announcing[change] = outbox.Announcing(database, change, len(args))
+        row = await found(*args, event=event, subject=subject)
         if row is not None:
             poke()
         return row

@@ -4,6 +4,7 @@ It writes in its own transactions, never in those of the caller, as an acquirer 
 """
 
 import asyncio
+from operator import itemgetter
 
 import asyncpg
 
@@ -16,7 +17,7 @@ from agora.payments.domain.acquirer import (
     Verdict,
 )
 from agora.payments.domain.payment import Kind, Money
-from tricorn.data import Database, uuid7
+from tricorn.data import Database, Together, uuid7
 
 _OK = "test_ok"
 _LOST = "test_answer_lost"
@@ -30,9 +31,12 @@ _VERDICTS = {
 }
 
 _AUTHORISE = """
-INSERT INTO acquirer_authorisation (reference, key, method, currency, amount, outcome, state)
-VALUES ($1, $2, $3, $4, $5, $6, CASE $6 WHEN 'APPROVED' THEN 'OPEN' ELSE 'VOIDED' END)
-ON CONFLICT (key) DO NOTHING RETURNING reference
+WITH created AS (
+    INSERT INTO acquirer_authorisation (reference, key, method, currency, amount, outcome, state)
+    VALUES ($1, $2, $3, $4, $5, $6, CASE $6 WHEN 'APPROVED' THEN 'OPEN' ELSE 'VOIDED' END)
+    ON CONFLICT (key) DO NOTHING RETURNING reference
+)
+SELECT reference FROM (VALUES (1)) AS always LEFT JOIN created ON true
 """
 
 _FIND = "SELECT reference, method, currency, amount, outcome FROM acquirer_authorisation WHERE key = $1"
@@ -43,8 +47,10 @@ WITH changed AS (
     UPDATE acquirer_authorisation SET {change}
     WHERE reference = $3 AND {possible} AND NOT EXISTS (SELECT FROM acquirer_operation WHERE kind = $1 AND key = $2)
     RETURNING reference
+), done AS (
+    INSERT INTO acquirer_operation (kind, key, reference, amount) SELECT $1, $2, reference, $4 FROM changed RETURNING amount
 )
-INSERT INTO acquirer_operation (kind, key, reference, amount) SELECT $1, $2, reference, $4 FROM changed RETURNING amount
+SELECT amount FROM (VALUES (1)) AS always LEFT JOIN done ON true
 """
 _CHANGES = {
     Kind.CAPTURE: _CHANGE.format(change="state = 'CAPTURED'", possible="state = 'OPEN'"),
@@ -72,14 +78,17 @@ class SandboxAcquirer:
     def __init__(self, database: Database, slow_seconds: float) -> None:
         self._database = database
         self._slow_seconds = slow_seconds
+        self._authorise = Together(database, _AUTHORISE, order=itemgetter(1))
+        self._changes = {
+            kind: Together(database, statement, order=itemgetter(2)) for kind, statement in _CHANGES.items()
+        }
 
     async def authorise(self, key: str, amount: Money, method: str) -> Authorisation:
         verdict = _VERDICTS.get(method)
         if verdict is None:
             raise UnknownMethodError(method)
         reference = uuid7()
-        arguments = (reference, key, method, amount.currency, amount.minor_units, verdict)
-        created = await self._database.fetchrow(_AUTHORISE, *arguments)
+        created = await self._authorise(reference, key, method, amount.currency, amount.minor_units, verdict)
         if method == _SLOW:
             await asyncio.sleep(self._slow_seconds)
         if created is None:
@@ -109,11 +118,11 @@ class SandboxAcquirer:
 
     async def _change(self, kind: Kind, key: str, reference: str, minor_units: int) -> int:
         try:
-            done = await self._database.fetchval(_CHANGES[kind], kind, key, reference, minor_units)
+            done = await self._changes[kind](kind, key, reference, minor_units)
         except asyncpg.UniqueViolationError:
             done = None
         if done is not None:
-            return int(done)
+            return int(done[0])
         row = await self._database.fetchrow(_REMEMBERED, kind, key, reference)
         if row is None:
             raise NotPossibleError("UNKNOWN")

@@ -1,7 +1,7 @@
 """The ledger's use cases: linking and signing what was booked, and auditing all of it.
 
 A booking commits unsigned, and is linked into the chain in the order in which bookings are seen to have committed, a
-batch at a time. So no payment waits for another's signature, and the end of the chain is no lock that all payments
+batch at a time with one signature for all of it. So no payment waits for another's signature, and the end of the chain is no lock that all payments
 queue for. The price is a tail that is unsigned for about a second: an audit counts it apart, and an old one is a
 finding.
 """
@@ -18,6 +18,7 @@ from agora.payments.domain.ledger import (
     Transaction,
     Unsigned,
     Walk,
+    chained_hash,
     head_finding,
     head_payload,
     transaction_payload,
@@ -89,13 +90,17 @@ class Chainer:
             transactions = await work.repository.unsigned(_BATCH)
             if not transactions:
                 return 0
+            *before, end = transactions
             links = []
             count, last = head.transactions, head.hash
-            for count, transaction in enumerate(transactions, head.transactions + 1):
-                payload = transaction_payload(count, transaction)
-                signed = await self._sign(payload, last)
-                links.append((transaction, Link(count, last, signed.hash, signed.signature, signed.key_id)))
-                last = signed.hash
+            for count, transaction in enumerate(before, head.transactions + 1):
+                link = Link(count, last, chained_hash(last, transaction_payload(count, transaction)), b"", "")
+                links.append((transaction, link))
+                last = link.hash
+            count += 1
+            signed = await self._sign(transaction_payload(count, end), last)
+            links.append((end, Link(count, last, signed.hash, signed.signature, signed.key_id)))
+            last = signed.hash
             sealed = await self._sign(head_payload(count), last)
             await failpoint("payments.chain.signed")
             await work.repository.chain(links, Head(count, last, sealed.signature, sealed.key_id))

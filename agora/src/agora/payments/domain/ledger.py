@@ -5,6 +5,9 @@ Debits are positive, credits negative; the entries of a transaction sum to zero.
     hash = SHA-256(previous_hash || payload)            the first previous_hash is 32 zero bytes
     signature = Ed25519(DOMAIN || previous_hash || payload)
 
+What is linked together is signed together: the last transaction carries the signature, which through previous_hash is
+one over all that come before it; theirs are empty. The head's signature covers the whole chain.
+
 The payload of a transaction, integers big-endian, is exactly
 
     29 bytes  "agora.ledger.transaction.v1" in ASCII and two zero bytes
@@ -65,7 +68,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A transaction's place in the chain."""
+    """A transaction's place in the chain. `signature` and `key_id` are empty where a later signature covers it."""
 
     sequence: int
     previous_hash: bytes
@@ -175,7 +178,8 @@ def _finding(  # noqa: PLR0911 - one return for each finding
         return f"{name} is not well formed"
     if chained_hash(last, payload) != link.hash:
         return f"{name} is not what was signed"
-    if not _is_signed(link.key_id, link.signature, signed_message(last, payload), keys):
+    carries = bool(link.key_id or link.signature)
+    if carries and not _is_signed(link.key_id, link.signature, signed_message(last, payload), keys):
         return f"{name} is not signed by a key of ours"
     if sum(entry.amount for entry in transaction.entries):
         return f"{name} does not sum to zero"

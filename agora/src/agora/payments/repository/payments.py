@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 import asyncpg
 
 from agora.payments.domain.ledger import Entry
 from agora.payments.domain.payment import Answer, Kind, Payment, State
 from tricorn.contract import Refusal
-from tricorn.data import Connection, Database, Record, uuid7
+from tricorn.data import Database, Record, Together, uuid7
 
 _COLUMNS = """
 payment.payment_id, user_id, payment.state, currency, amount, payment.captured, payment.refunded, method, reference,
@@ -24,9 +25,8 @@ _READ = f"SELECT {_COLUMNS} FROM payment WHERE payment_id = $1"
 
 _READ_WITH_ANSWER = f"""
 SELECT {_COLUMNS}, {_ANSWER_COLUMNS}
-FROM payment LEFT JOIN operation
-    ON operation.kind = $2 AND operation.key = $3 AND operation.payment_id = payment.payment_id
-WHERE payment.payment_id = $1
+FROM (VALUES (1)) AS always LEFT JOIN payment ON payment.payment_id = $1
+    LEFT JOIN operation ON operation.kind = $2 AND operation.key = $3 AND operation.payment_id = payment.payment_id
 """
 
 _READ_ANSWER = f"""
@@ -61,7 +61,7 @@ WITH changed AS (
     INSERT INTO ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts)
     SELECT $11, $8, $1, currency, $12, $13 FROM changed WHERE cardinality($12::text[]) > 0
 )
-SELECT update_time FROM changed
+SELECT update_time FROM (VALUES (1)) AS always LEFT JOIN changed ON true
 """
 
 _REFUSE = """
@@ -72,28 +72,32 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json) ON CONFLICT (kind, 
 
 
 class PaymentsRepository:
-    def __init__(self, connection: Connection | Database) -> None:
-        self._connection = connection
+    """What is done to several payments at the same time shares its transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._with_answer = Together(database, _READ_WITH_ANSWER, order=itemgetter(0))
+        self._create = Together(database, _CREATE, order=itemgetter(8))
+        self._change = Together(database, _CHANGE, order=itemgetter(0))
 
     async def payment(self, payment_id: str) -> Payment | None:
-        row = await self._connection.fetchrow(_READ, payment_id)
+        row = await self._database.fetchrow(_READ, payment_id)
         return _payment(row) if row else None
 
     async def with_answer(self, payment_id: str, kind: Kind, key: str) -> tuple[Payment, Answer | None] | None:
         """A payment, and what the key was answered if it was used for it; None when there is no such payment."""
-        row = await self._connection.fetchrow(_READ_WITH_ANSWER, payment_id, kind, key)
+        row = await self._with_answer(payment_id, kind, key)
         return (_payment(row), _answer(row)) if row else None
 
     async def answer(self, kind: Kind, key: str) -> Answer | None:
-        row = await self._connection.fetchrow(_READ_ANSWER, kind, key)
+        row = await self._database.fetchrow(_READ_ANSWER, kind, key)
         return _answer(row) if row else None
 
     async def create(self, payment: Payment, key: str, answer: Answer, entries: Sequence[Entry]) -> Payment | None:
         """Stores a payment with its first answer and booking; its times are the database's. None: the key is taken."""
         refusal = answer.refusal
         try:
-            now = await self._connection.fetchval(
-                _CREATE,
+            created = await self._create(
                 payment.payment_id,
                 payment.user_id,
                 payment.state,
@@ -110,15 +114,14 @@ class PaymentsRepository:
             )
         except asyncpg.UniqueViolationError:
             return None
-        return replace(payment, create_time=now, update_time=now)
+        return replace(payment, create_time=created[0], update_time=created[0]) if created else None
 
     async def change(
         self, before: Payment, after: Payment, *, kind: Kind, key: str, fingerprint: bytes, entries: Sequence[Entry]
     ) -> Payment | None:
         """Stores a change with its answer and booking. None: it is no longer as before, or the key is taken."""
         try:
-            now = await self._connection.fetchval(
-                _CHANGE,
+            changed = await self._change(
                 before.payment_id,
                 before.state,
                 before.captured,
@@ -134,11 +137,11 @@ class PaymentsRepository:
             )
         except asyncpg.UniqueViolationError:
             return None
-        return replace(after, update_time=now) if now else None
+        return replace(after, update_time=changed[0]) if changed else None
 
     async def refuse(self, payment: Payment, kind: Kind, key: str, fingerprint: bytes, refusal: Refusal) -> None:
         """Remembers a refusal, unless the key has an answer already."""
-        await self._connection.execute(
+        await self._database.execute(
             _REFUSE,
             kind,
             key,

@@ -1,0 +1,82 @@
+"""Statements that come together share a transaction, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from operator import itemgetter
+
+import asyncpg
+import pytest
+
+from tricorn.contract import PlatformReason, Refusal
+from tricorn.data import ContextMigrations, Database, Together
+from tricorn.data.testing import DatabaseFactory
+
+_ADD = """
+WITH added AS (
+    INSERT INTO pears (name, weight) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING
+    RETURNING name, pg_current_xact_id()::text AS transaction
+)
+SELECT added.* FROM (VALUES (1)) AS always LEFT JOIN added ON true
+"""
+
+
+@pytest.fixture
+async def pears(database_factory: DatabaseFactory, orchard: Sequence[ContextMigrations]) -> AsyncIterator[Database]:
+    async with database_factory(orchard) as cloned, cloned.connect("pears") as database:
+        yield database
+
+
+async def names(pears: Database) -> list[str]:
+    return [row["name"] for row in await pears.fetch("SELECT name FROM pears ORDER BY id")]
+
+
+async def test_what_comes_at_the_same_time_commits_together_in_order_and_each_gets_its_own_answer(
+    pears: Database,
+) -> None:
+    add = Together(pears, _ADD, order=itemgetter(0))
+
+    rows = await asyncio.gather(*(add(name, 1) for name in ("c", "a", "b", "a")))
+
+    assert [row and row["name"] for row in rows] == ["c", "a", "b", None]
+    assert len({row["transaction"] for row in rows if row}) == 1
+    assert await names(pears) == ["a", "b", "c"]
+
+
+async def test_no_more_than_allowed_share_a_transaction(pears: Database) -> None:
+    add = Together(pears, _ADD, order=itemgetter(0), most=2)
+
+    rows = await asyncio.gather(*(add(name, 1) for name in "abcde"))
+
+    transactions = [row["transaction"] for row in rows if row]
+    assert [transactions.count(each) for each in transactions] == [2, 2, 2, 2, 1]
+
+
+async def test_one_that_fails_takes_nothing_of_the_others_with_it(pears: Database) -> None:
+    add = Together(pears, _ADD, order=itemgetter(0))
+
+    outcomes = await asyncio.gather(add("a", 1), add("b", None), add("c", 1), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [asyncpg.Record, asyncpg.NotNullViolationError, asyncpg.Record]
+    assert await names(pears) == ["a", "c"]
+
+
+async def test_a_lost_connection_is_told_to_all_and_nothing_is_run_again(pears: Database) -> None:
+    end = Together(
+        pears, "SELECT CASE WHEN $1 THEN pg_terminate_backend(pg_backend_pid()) ELSE true END", order=itemgetter(0)
+    )
+
+    outcomes = await asyncio.gather(*(end(is_last) for is_last in (False, False, True)), return_exceptions=True)
+
+    refused = [outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert refused == [PlatformReason.UNAVAILABLE] * 3
+
+
+async def test_who_is_cancelled_before_the_transaction_begins_is_left_out_of_it(pears: Database) -> None:
+    add = Together(pears, _ADD, order=itemgetter(0))
+    gone, stays = (asyncio.create_task(add(name, 1)) for name in ("gone", "stays"))
+    await asyncio.sleep(0)  # both have asked, and the transaction begins in the next turn
+
+    gone.cancel()
+    await stays
+
+    assert await names(pears) == ["stays"]
