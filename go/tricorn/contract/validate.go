@@ -17,6 +17,9 @@ var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return
 // Validate checks a message against the rules written beside its fields: nil, or a *Refusal with every broken rule. Another error means that a
 // rule of the contract cannot be carried out.
 func Validate(message proto.Message) error {
+	if isPlainlyValid(message.ProtoReflect()) {
+		return nil
+	}
 	rules, err := validator()
 	if err != nil {
 		return fmt.Errorf("make the validator: %w", err)
@@ -38,10 +41,15 @@ func Validate(message proto.Message) error {
 
 // Warm compiles the rules of messages, which costs milliseconds each, before the first of them comes.
 func Warm(messages ...proto.Message) error {
+	rules, err := validator()
+	if err != nil {
+		return fmt.Errorf("make the validator: %w", err)
+	}
 	for _, message := range messages {
-		var refusal *Refusal
-		if err := Validate(message); err != nil && !errors.As(err, &refusal) {
-			return err
+		isPlainlyValid(message.ProtoReflect())
+		var invalid *protovalidate.ValidationError
+		if err := rules.Validate(message); err != nil && !errors.As(err, &invalid) {
+			return fmt.Errorf("prepare the rules of a %s: %w", message.ProtoReflect().Descriptor().FullName(), err)
 		}
 	}
 	return nil

@@ -51,7 +51,8 @@ type Outcome[A any] struct {
 	Next   Next
 	Answer A
 	Err    error
-	// Wait, when there is one, ends when running the work again makes sense. It runs beside all batches.
+	// Wait, when there is one, ends when running the work again makes sense. It runs beside all batches, and keeps nobody from anything. When
+	// two thirds of the attempts are used up, the work is run in a stubborn batch of its own instead.
 	Wait func(context.Context) error
 }
 

@@ -250,6 +250,9 @@ func (b *Batcher[K, Q, A]) conclude(r result[K, Q, A]) {
 		b.tell(c, Outcome[A]{Err: ErrUnsettled})
 	case r.outcome.Wait == nil:
 		b.lanes.add(c, true)
+	case c.attempts > b.options.Attempts*2/3:
+		// Somebody was faster after every wait: now the others wait for this one.
+		b.waitWith([]*call[K, Q, A]{c}, Stubborn)
 	default:
 		b.wait(func() { b.waitFor(c, r.outcome.Wait) })
 	}

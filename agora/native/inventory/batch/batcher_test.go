@@ -109,7 +109,10 @@ func open(t *testing.T, options batch.Options, store *store) *bench {
 	store.begun = make(chan run, 1000)
 	seen := &watch{}
 	seen.changed = sync.NewCond(&seen.mutex)
-	options.Longest, options.Attempts, options.Observer = time.Minute, 3, seen
+	options.Longest, options.Observer = time.Minute, seen
+	if options.Attempts == 0 {
+		options.Attempts = 3
+	}
 	if options.Waiters == 0 {
 		options.Waiters = 1
 	}
@@ -307,6 +310,25 @@ func TestWorkIsRunAgainAfterItsWaitButNotForEver(t *testing.T) {
 
 	require.ErrorIs(t, err, batch.ErrUnsettled)
 	require.Equal(t, 2, waits)
+}
+
+func TestWhoIsOvertakenAfterEveryWaitIsWaitedForInTheEnd(t *testing.T) {
+	waits := 0
+	b := open(t, batch.Options{Largest: 10, Waiting: 10, Workers: 1, Attempts: 6}, &store{
+		decide: func(this run) ([]batch.Outcome[job], error) {
+			if this.manner == batch.Stubborn {
+				return nil, nil
+			}
+			wait := func(context.Context) error { waits++; return nil }
+			return []batch.Outcome[job]{{Next: batch.Again, Wait: wait}}, nil
+		},
+	})
+
+	said, err := b.Do(t.Context(), "a")
+
+	require.NoError(t, err)
+	require.Equal(t, job("a"), said)
+	require.Equal(t, 4, waits)
 }
 
 func TestAStoreThatPanicsFailsItsBatchAndNothingElse(t *testing.T) {

@@ -20,6 +20,10 @@ const (
 	cutAnswer
 	// Once a transaction has begun, the connection ends before the server hears what its client asks for next.
 	cutRequest
+	// The connection ends before its client hears that the server is done with what it asked for next.
+	cutNextAnswer
+	// The connection ends before the server hears what its client asks for next.
+	cutNextRequest
 )
 
 // between is a wire between clients and the server, which can be cut once.
@@ -100,7 +104,7 @@ func (b *between) join(client, server net.Conn) {
 			case <-begun:
 				return b.fires(cutRequest)
 			default:
-				return false
+				return b.fires(cutNextRequest)
 			}
 		})
 	})
@@ -112,7 +116,10 @@ func (b *between) join(client, server net.Conn) {
 				default:
 				}
 			}
-			return bytes.Contains(part, []byte("COMMIT\x00")) && b.fires(cutAnswer)
+			if bytes.Contains(part, []byte("COMMIT\x00")) && b.fires(cutAnswer) {
+				return true
+			}
+			return bytes.HasSuffix(part, []byte("Z\x00\x00\x00\x05I")) && b.fires(cutNextAnswer)
 		})
 	})
 }

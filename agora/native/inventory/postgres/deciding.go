@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +27,8 @@ type decision struct {
 	// By id: what is to be created; and which claim leans on which of them, its own or an earlier one with its key.
 	fresh  map[uuid.UUID]stock.Reservation
 	leader []uuid.UUID
+	// Whether a claim was refused because there is too little.
+	short bool
 }
 
 // decide takes the claims in their order, so that a later one finds what the earlier ones have left.
@@ -59,6 +59,7 @@ func decide(work []call, there *present) *decision {
 		}
 		allocations, shortage := there.shelves.Take(claim.Lines)
 		if shortage != nil {
+			d.short = true
 			result.Err = shortage.Refusal()
 			continue
 		}
@@ -82,25 +83,17 @@ func (p *present) busy(claim stock.Claim) bool {
 
 func (d *decision) add(claim stock.Claim, allocations []stock.Allocation) {
 	d.fresh[claim.Reservation] = stock.Reservation{ID: claim.Reservation, State: stock.Held, Allocations: allocations}
-	var products, warehouses, quantities strings.Builder
-	for at, allocation := range allocations {
-		separator := byte(',')
-		if at == 0 {
-			separator = '{'
-		}
-		products.WriteByte(separator)
-		products.WriteString(allocation.Product.String())
-		warehouses.WriteByte(separator)
-		warehouses.WriteString(allocation.Warehouse.String())
-		quantities.WriteByte(separator)
-		quantities.WriteString(strconv.Itoa(int(allocation.Quantity)))
+	first := len(d.create.Quantities) + 1
+	for _, allocation := range allocations {
+		d.create.ProductIds = append(d.create.ProductIds, allocation.Product)
+		d.create.WarehouseIds = append(d.create.WarehouseIds, allocation.Warehouse)
+		d.create.Quantities = append(d.create.Quantities, allocation.Quantity)
 	}
 	d.create.ReservationIds = append(d.create.ReservationIds, claim.Reservation)
 	d.create.Keys = append(d.create.Keys, claim.Key)
-	d.create.ProductIds = append(d.create.ProductIds, products.String()+"}")
-	d.create.WarehouseIds = append(d.create.WarehouseIds, warehouses.String()+"}")
-	d.create.Quantities = append(d.create.Quantities, quantities.String()+"}")
-	d.create.Holds = append(d.create.Holds, claim.Hold)
+	d.create.Firsts = append(d.create.Firsts, int32(first))
+	d.create.Lasts = append(d.create.Lasts, int32(len(d.create.Quantities)))
+	d.create.Holds = append(d.create.Holds, claim.Hold.Microseconds())
 }
 
 // settle gives the outcomes when these reservations have come to be. When some have not, because their key was not free any

@@ -30,19 +30,54 @@ SELECT reservation_id, state, product_ids, warehouse_ids, quantities, expire_tim
     (state = 'HELD' AND expire_time <= clock_timestamp())::bool AS overdue
 FROM reservation WHERE reservation_id = ANY (@reservation_ids::uuid[]);
 
--- Claims keys in their order, and moves the stock of those that were free to claim. The stock is locked already. Arrays of
--- one reservation come as text, since an array of arrays would have to be rectangular.
+-- Claims keys in their order, and moves the stock of those that were free to claim. The stock is locked already. Allocations
+-- of all come one after the other; a reservation's are those from its first to its last, counted from 1. Holds are microseconds.
 -- name: CreateReservations :many
 WITH wanted AS (
-    SELECT reservation_id, key, product_ids, warehouse_ids, quantities, hold FROM ROWS FROM (
-        unnest(@reservation_ids::uuid[]), unnest(@keys::text[]), unnest(@product_ids::text[]),
-        unnest(@warehouse_ids::text[]), unnest(@quantities::text[]), unnest(@holds::interval[])
-    ) AS line (reservation_id, key, product_ids, warehouse_ids, quantities, hold)
+    SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
+        unnest(@reservation_ids::uuid[]), unnest(@keys::text[]), unnest(@firsts::int[]), unnest(@lasts::int[]),
+        unnest(@holds::bigint[])
+    ) AS line (reservation_id, key, first, last, hold)
 ), created AS (
     INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
-    SELECT reservation_id, key, 'HELD', product_ids::uuid[], warehouse_ids::uuid[], quantities::int[],
-        clock_timestamp() + hold
+    SELECT reservation_id, key, 'HELD', (@product_ids::uuid[])[first:last], (@warehouse_ids::uuid[])[first:last],
+        (@quantities::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
     FROM wanted ORDER BY key
+    ON CONFLICT (key) DO NOTHING
+    RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
+), taken AS (
+    SELECT a.product_id, a.warehouse_id, sum(a.quantity)::int AS quantity FROM created,
+        ROWS FROM (unnest(created.product_ids), unnest(created.warehouse_ids), unnest(created.quantities)) AS a (product_id, warehouse_id, quantity)
+    GROUP BY a.product_id, a.warehouse_id
+), moved AS (
+    UPDATE stock SET available = stock.available - taken.quantity, held = stock.held + taken.quantity
+    FROM taken WHERE stock.product_id = taken.product_id AND stock.warehouse_id = taken.warehouse_id
+)
+SELECT reservation_id, expire_time FROM created;
+
+-- The same in one statement with the locks, for stock that is known: as long as nobody else has a row of it locked and all
+-- are as they were. Else it creates nothing.
+-- name: CreateReservationsAsKnown :many
+WITH locked AS MATERIALIZED (
+    SELECT product_id, warehouse_id, available FROM stock
+    WHERE product_id = ANY (@known_products::uuid[]) ORDER BY product_id, warehouse_id FOR UPDATE SKIP LOCKED
+), known AS (
+    SELECT product_id, warehouse_id, available FROM ROWS FROM (
+        unnest(@known_products::uuid[]), unnest(@known_warehouses::uuid[]), unnest(@known_available::int[])
+    ) AS shelf (product_id, warehouse_id, available)
+), agreed AS MATERIALIZED (
+    SELECT count(*) = cardinality(@known_products::uuid[]) AND (SELECT count(*) FROM locked) = count(*) AS all_of_it
+    FROM known JOIN locked USING (product_id, warehouse_id, available)
+), wanted AS (
+    SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
+        unnest(@reservation_ids::uuid[]), unnest(@keys::text[]), unnest(@firsts::int[]), unnest(@lasts::int[]),
+        unnest(@holds::bigint[])
+    ) AS line (reservation_id, key, first, last, hold)
+), created AS (
+    INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
+    SELECT reservation_id, key, 'HELD', (@product_ids::uuid[])[first:last], (@warehouse_ids::uuid[])[first:last],
+        (@quantities::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
+    FROM wanted WHERE (SELECT all_of_it FROM agreed) ORDER BY key
     ON CONFLICT (key) DO NOTHING
     RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
 ), taken AS (

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"agora/native/inventory/batch"
@@ -29,9 +31,10 @@ const (
 	rollbackTimeout = time.Second
 )
 
-// Reserving takes the claims of a batch in one transaction: two round trips, one COMMIT. It is a batch.Store.
+// Reserving takes the claims of a batch in one transaction: one round trip where stock is as it was known, else two. It is a batch.Store.
 type Reserving struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	known known
 }
 
 var _ batch.Store[stock.Claim, stock.Reservation] = (*Reserving)(nil)
@@ -51,22 +54,117 @@ func (r *Reserving) Run(ctx context.Context, work []call, manner batch.Manner) (
 		return nil, fmt.Errorf("reserving: getting a connection: %w", err)
 	}
 	defer giveBack(ctx, connection)
+	if manner == batch.Eager {
+		if guess := r.known.guess(work); guess != nil {
+			outcomes, err := r.asKnown(ctx, connection, guess)
+			if outcomes != nil || err != nil {
+				return outcomes, err
+			}
+		}
+	}
+	return r.step(ctx, connection, work, manner)
+}
+
+// step locks and reads, decides, then writes.
+func (r *Reserving) step(
+	ctx context.Context, connection *pgxpool.Conn, work []call, manner batch.Manner,
+) ([]outcome, error) {
 	there, err := lock(ctx, connection, work, manner)
 	if err != nil {
 		return notLocked(ctx, connection, work, manner, err)
 	}
 	decided := decide(work, there)
+	r.leaveOthersTheirs(decided, there)
+	products, _ := wanted(work)
 	if len(decided.create.ReservationIds) == 0 {
+		r.known.keep(products, there)
 		return decided.outcomes, nil
 	}
 	created, err := commit(ctx, connection, decided.create)
+	if err == nil && len(created) == len(decided.fresh) {
+		r.known.keep(products, there)
+	} else {
+		r.known.forget(products)
+	}
+	return r.concluded(ctx, decided, created, err)
+}
+
+// leaveOthersTheirs has claims of several products wait for what somebody else has locked of them without holding the rest meanwhile.
+func (r *Reserving) leaveOthersTheirs(decided *decision, there *present) {
+	for at := range decided.outcomes {
+		result, claim := &decided.outcomes[at], decided.work[at].Work
+		if result.Next != batch.Held || len(claim.Lines) == 1 {
+			continue
+		}
+		contended := slices.DeleteFunc(claim.Products(), func(product uuid.UUID) bool {
+			_, locked := there.contended[product]
+			return !locked
+		})
+		wait := func(ctx context.Context) error { return r.awaitStock(ctx, contended) }
+		*result = outcome{Next: batch.Again, Wait: wait}
+	}
+}
+
+// awaitStock waits until nobody has locked the stock of products.
+func (r *Reserving) awaitStock(ctx context.Context, products []uuid.UUID) error {
+	if _, err := queries.New(r.pool).LockStock(ctx, products); err != nil {
+		return fmt.Errorf("waiting for stock that somebody else has locked: %w", err)
+	}
+	return nil
+}
+
+// asKnown writes what was decided by what is known; no outcomes when it is not so, or when no key was free: then nothing was done.
+func (r *Reserving) asKnown(ctx context.Context, connection *pgxpool.Conn, guess *guess) ([]outcome, error) {
+	created, err := createAsKnown(ctx, connection, guess)
+	r.known.was(err != nil || len(created) > 0)
+	if err == nil && len(created) == len(guess.fresh) {
+		r.known.keep(guess.products, guess.there)
+		return guess.settle(created), nil
+	}
+	// Claims whose keys were not free are decided once more, and then not by a guess.
+	r.known.forget(guess.products)
+	if err == nil && len(created) == 0 {
+		return nil, nil
+	}
+	outcomes, err := r.concluded(ctx, guess.decision, created, err)
+	if err == nil {
+		r.repeat(ctx, connection, guess.work, outcomes)
+	}
+	return outcomes, err
+}
+
+// repeat decides at once what was to be decided again; should that fail, it stays so.
+func (r *Reserving) repeat(ctx context.Context, connection *pgxpool.Conn, work []call, outcomes []outcome) {
+	var again []call
+	var places []int
+	for at, each := range outcomes {
+		if each.Next == batch.Again && each.Wait == nil {
+			again, places = append(again, work[at]), append(places, at)
+		}
+	}
+	if len(again) == 0 || connection.Conn().IsClosed() {
+		return
+	}
+	repeated, err := r.step(ctx, connection, again, batch.Eager)
+	if err != nil {
+		return
+	}
+	for at, place := range places {
+		outcomes[place] = repeated[at]
+	}
+}
+
+// concluded says what the end of a transaction means, whose COMMIT was sent.
+func (r *Reserving) concluded(
+	ctx context.Context, decided *decision, created map[uuid.UUID]time.Time, err error,
+) ([]outcome, error) {
 	switch {
 	case err == nil:
 		return decided.settle(created), nil
 	case lost(err):
 		return r.resolve(ctx, decided, err)
 	}
-	return r.notCreated(work, err)
+	return r.notCreated(decided.work, err)
 }
 
 // lock locks the stock of all claims, and reads which of their keys stand for a reservation already.
@@ -77,38 +175,15 @@ func lock(ctx context.Context, connection *pgxpool.Conn, work []call, manner bat
 	pipeline.Queue("begin")
 	switch manner {
 	case batch.Eager:
-		pipeline.Queue(queries.LockFreeStock, products).Query(func(rows pgx.Rows) error {
-			locked, err := pgx.CollectRows(rows, pgx.RowToStructByPos[queries.LockFreeStockRow])
-			for _, row := range locked {
-				if !row.Free {
-					there.contended[row.ProductID] = struct{}{}
-				}
-				there.shelves.Put(row.ProductID, stock.Shelf{Warehouse: row.WarehouseID, Available: row.Available})
-			}
-			return err
-		})
+		pipeline.Queue(queries.LockFreeStock, binary(products)).Query(there.putFree)
 	case batch.Patient, batch.Stubborn:
 		if manner == batch.Patient {
 			pipeline.Queue(queries.LimitLockWait, patience)
 		}
-		pipeline.Queue(queries.LockStock, products).Query(func(rows pgx.Rows) error {
-			locked, err := pgx.CollectRows(rows, pgx.RowToStructByPos[queries.LockStockRow])
-			for _, row := range locked {
-				there.shelves.Put(row.ProductID, stock.Shelf{Warehouse: row.WarehouseID, Available: row.Available})
-			}
-			return err
-		})
+		pipeline.Queue(queries.LockStock, binary(products)).Query(there.put)
 	}
 	// Only now, so that it sees what those have committed who held the rows.
-	pipeline.Queue(queries.ReservationsByKey, keys).Query(func(rows pgx.Rows) error {
-		earlier, err := pgx.CollectRows(rows, pgx.RowToStructByPos[queries.ReservationsByKeyRow])
-		for _, row := range earlier {
-			there.earlier[row.Key] = reservation(
-				row.ReservationID, row.State, row.Overdue, row.ProductIds, row.WarehouseIds, row.Quantities, row.ExpireTime,
-			)
-		}
-		return err
-	})
+	pipeline.Queue(queries.ReservationsByKey, keys).Query(there.putEarlier)
 	pipeline.Queue(queries.LimitLockWait, keyPatience)
 	if err := connection.SendBatch(ctx, pipeline).Close(); err != nil {
 		return nil, fmt.Errorf("reserving: locking the stock of %d claims: %w", len(work), err)
@@ -116,27 +191,94 @@ func lock(ctx context.Context, connection *pgxpool.Conn, work []call, manner bat
 	return there, nil
 }
 
+func (p *present) putFree(rows pgx.Rows) error {
+	var product, warehouse pgtype.UUID
+	var available int32
+	var free bool
+	_, err := pgx.ForEachRow(rows, []any{&product, &warehouse, &available, &free}, func() error {
+		if !free {
+			p.contended[product.Bytes] = struct{}{}
+		}
+		p.shelves.Put(product.Bytes, stock.Shelf{Warehouse: warehouse.Bytes, Available: available})
+		return nil
+	})
+	return err
+}
+
+func (p *present) put(rows pgx.Rows) error {
+	var product, warehouse pgtype.UUID
+	var available int32
+	_, err := pgx.ForEachRow(rows, []any{&product, &warehouse, &available}, func() error {
+		p.shelves.Put(product.Bytes, stock.Shelf{Warehouse: warehouse.Bytes, Available: available})
+		return nil
+	})
+	return err
+}
+
+func (p *present) putEarlier(rows pgx.Rows) error {
+	earlier, err := pgx.CollectRows(rows, pgx.RowToStructByPos[queries.ReservationsByKeyRow])
+	for _, row := range earlier {
+		p.earlier[row.Key] = reservation(
+			row.ReservationID, row.State, row.Overdue, row.ProductIds, row.WarehouseIds, row.Quantities, row.ExpireTime,
+		)
+	}
+	return err
+}
+
 // commit writes reservations and moves their stock, and commits.
 func commit(
 	ctx context.Context, connection *pgxpool.Conn, create queries.CreateReservationsParams,
 ) (map[uuid.UUID]time.Time, error) {
-	ends := make(map[uuid.UUID]time.Time, len(create.ReservationIds))
+	ends := make(endings, len(create.ReservationIds))
 	pipeline := &pgx.Batch{}
 	pipeline.Queue(
-		queries.CreateReservations, create.ReservationIds, create.Keys, create.ProductIds, create.WarehouseIds,
-		create.Quantities, create.Holds,
-	).Query(func(rows pgx.Rows) error {
-		created, err := pgx.CollectRows(rows, pgx.RowToStructByPos[queries.CreateReservationsRow])
-		for _, row := range created {
-			ends[row.ReservationID] = row.ExpireTime
-		}
-		return err
-	})
+		queries.CreateReservations, binary(create.ReservationIds), create.Keys, create.Firsts, create.Lasts, create.Holds,
+		binary(create.ProductIds), binary(create.WarehouseIds), create.Quantities,
+	).Query(ends.put)
 	pipeline.Queue("commit")
 	if err := connection.SendBatch(ctx, pipeline).Close(); err != nil {
 		return nil, fmt.Errorf("reserving: writing %d reservations: %w", len(create.Keys), err)
 	}
 	return ends, nil
+}
+
+// createAsKnown locks, writes and commits in one go: what is sent together is one transaction.
+func createAsKnown(ctx context.Context, connection *pgxpool.Conn, guess *guess) (map[uuid.UUID]time.Time, error) {
+	create := guess.create
+	ends := make(endings, len(create.ReservationIds))
+	pipeline := &pgx.Batch{}
+	pipeline.Queue(queries.LimitLockWait, keyPatience)
+	pipeline.Queue(
+		queries.CreateReservationsAsKnown, binary(guess.knownProducts), binary(guess.knownWarehouses), guess.knownAvailable,
+		binary(create.ReservationIds), create.Keys, create.Firsts, create.Lasts, create.Holds,
+		binary(create.ProductIds), binary(create.WarehouseIds), create.Quantities,
+	).Query(ends.put)
+	if err := connection.SendBatch(ctx, pipeline).Close(); err != nil {
+		return nil, fmt.Errorf("reserving: writing %d reservations: %w", len(create.Keys), err)
+	}
+	return ends, nil
+}
+
+// endings are when reservations end that were created, by their ids.
+type endings map[uuid.UUID]time.Time
+
+func (e endings) put(rows pgx.Rows) error {
+	var id pgtype.UUID
+	var end time.Time
+	_, err := pgx.ForEachRow(rows, []any{&id, &end}, func() error {
+		e[id.Bytes] = end
+		return nil
+	})
+	return err
+}
+
+// binary is ids as pgx sends them without reflection, and without making text of each.
+func binary(ids []uuid.UUID) pgtype.FlatArray[pgtype.UUID] {
+	made := make(pgtype.FlatArray[pgtype.UUID], len(ids))
+	for at, id := range ids {
+		made[at] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return made
 }
 
 // notLocked says what a failure to lock means. Nothing was done, and COMMIT was not sent.

@@ -28,6 +28,9 @@ func (s *Shelves) Put(product uuid.UUID, shelf Shelf) {
 	s.products[product] = append(s.products[product], shelf)
 }
 
+// Of are the rows of a product, in any order, as claims have left them; not a copy.
+func (s *Shelves) Of(product uuid.UUID) []Shelf { return s.products[product] }
+
 // Take takes all lines or nothing: of each product from the warehouse that has most of it first, of two alike from the
 // one with the lower id. Each product stands in at most one line.
 func (s *Shelves) Take(lines []Line) ([]Allocation, *Shortage) {

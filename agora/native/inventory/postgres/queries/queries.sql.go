@@ -115,14 +115,14 @@ func (q *Queries) Confirm(ctx context.Context, reservationID uuid.UUID) ([]Confi
 
 const CreateReservations = `-- name: CreateReservations :many
 WITH wanted AS (
-    SELECT reservation_id, key, product_ids, warehouse_ids, quantities, hold FROM ROWS FROM (
-        unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]),
-        unnest($4::text[]), unnest($5::text[]), unnest($6::interval[])
-    ) AS line (reservation_id, key, product_ids, warehouse_ids, quantities, hold)
+    SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
+        unnest($1::uuid[]), unnest($2::text[]), unnest($3::int[]), unnest($4::int[]),
+        unnest($5::bigint[])
+    ) AS line (reservation_id, key, first, last, hold)
 ), created AS (
     INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
-    SELECT reservation_id, key, 'HELD', product_ids::uuid[], warehouse_ids::uuid[], quantities::int[],
-        clock_timestamp() + hold
+    SELECT reservation_id, key, 'HELD', ($6::uuid[])[first:last], ($7::uuid[])[first:last],
+        ($8::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
     FROM wanted ORDER BY key
     ON CONFLICT (key) DO NOTHING
     RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
@@ -140,10 +140,12 @@ SELECT reservation_id, expire_time FROM created
 type CreateReservationsParams struct {
 	ReservationIds []uuid.UUID
 	Keys           []string
-	ProductIds     []string
-	WarehouseIds   []string
-	Quantities     []string
-	Holds          []time.Duration
+	Firsts         []int32
+	Lasts          []int32
+	Holds          []int64
+	ProductIds     []uuid.UUID
+	WarehouseIds   []uuid.UUID
+	Quantities     []int32
 }
 
 type CreateReservationsRow struct {
@@ -151,16 +153,18 @@ type CreateReservationsRow struct {
 	ExpireTime    time.Time
 }
 
-// Claims keys in their order, and moves the stock of those that were free to claim. The stock is locked already. Arrays of
-// one reservation come as text, since an array of arrays would have to be rectangular.
+// Claims keys in their order, and moves the stock of those that were free to claim. The stock is locked already. Allocations
+// of all come one after the other; a reservation's are those from its first to its last, counted from 1. Holds are microseconds.
 func (q *Queries) CreateReservations(ctx context.Context, arg CreateReservationsParams) ([]CreateReservationsRow, error) {
 	rows, err := q.db.Query(ctx, CreateReservations,
 		arg.ReservationIds,
 		arg.Keys,
+		arg.Firsts,
+		arg.Lasts,
+		arg.Holds,
 		arg.ProductIds,
 		arg.WarehouseIds,
 		arg.Quantities,
-		arg.Holds,
 	)
 	if err != nil {
 		return nil, err
@@ -169,6 +173,93 @@ func (q *Queries) CreateReservations(ctx context.Context, arg CreateReservations
 	var items []CreateReservationsRow
 	for rows.Next() {
 		var i CreateReservationsRow
+		if err := rows.Scan(&i.ReservationID, &i.ExpireTime); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const CreateReservationsAsKnown = `-- name: CreateReservationsAsKnown :many
+WITH locked AS MATERIALIZED (
+    SELECT product_id, warehouse_id, available FROM stock
+    WHERE product_id = ANY ($1::uuid[]) ORDER BY product_id, warehouse_id FOR UPDATE SKIP LOCKED
+), known AS (
+    SELECT product_id, warehouse_id, available FROM ROWS FROM (
+        unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::int[])
+    ) AS shelf (product_id, warehouse_id, available)
+), agreed AS MATERIALIZED (
+    SELECT count(*) = cardinality($1::uuid[]) AND (SELECT count(*) FROM locked) = count(*) AS all_of_it
+    FROM known JOIN locked USING (product_id, warehouse_id, available)
+), wanted AS (
+    SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
+        unnest($4::uuid[]), unnest($5::text[]), unnest($6::int[]), unnest($7::int[]),
+        unnest($8::bigint[])
+    ) AS line (reservation_id, key, first, last, hold)
+), created AS (
+    INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
+    SELECT reservation_id, key, 'HELD', ($9::uuid[])[first:last], ($10::uuid[])[first:last],
+        ($11::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
+    FROM wanted WHERE (SELECT all_of_it FROM agreed) ORDER BY key
+    ON CONFLICT (key) DO NOTHING
+    RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
+), taken AS (
+    SELECT a.product_id, a.warehouse_id, sum(a.quantity)::int AS quantity FROM created,
+        ROWS FROM (unnest(created.product_ids), unnest(created.warehouse_ids), unnest(created.quantities)) AS a (product_id, warehouse_id, quantity)
+    GROUP BY a.product_id, a.warehouse_id
+), moved AS (
+    UPDATE stock SET available = stock.available - taken.quantity, held = stock.held + taken.quantity
+    FROM taken WHERE stock.product_id = taken.product_id AND stock.warehouse_id = taken.warehouse_id
+)
+SELECT reservation_id, expire_time FROM created
+`
+
+type CreateReservationsAsKnownParams struct {
+	KnownProducts   []uuid.UUID
+	KnownWarehouses []uuid.UUID
+	KnownAvailable  []int32
+	ReservationIds  []uuid.UUID
+	Keys            []string
+	Firsts          []int32
+	Lasts           []int32
+	Holds           []int64
+	ProductIds      []uuid.UUID
+	WarehouseIds    []uuid.UUID
+	Quantities      []int32
+}
+
+type CreateReservationsAsKnownRow struct {
+	ReservationID uuid.UUID
+	ExpireTime    time.Time
+}
+
+// The same in one statement with the locks, for stock that is known: as long as nobody else has a row of it locked and all
+// are as they were. Else it creates nothing.
+func (q *Queries) CreateReservationsAsKnown(ctx context.Context, arg CreateReservationsAsKnownParams) ([]CreateReservationsAsKnownRow, error) {
+	rows, err := q.db.Query(ctx, CreateReservationsAsKnown,
+		arg.KnownProducts,
+		arg.KnownWarehouses,
+		arg.KnownAvailable,
+		arg.ReservationIds,
+		arg.Keys,
+		arg.Firsts,
+		arg.Lasts,
+		arg.Holds,
+		arg.ProductIds,
+		arg.WarehouseIds,
+		arg.Quantities,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CreateReservationsAsKnownRow
+	for rows.Next() {
+		var i CreateReservationsAsKnownRow
 		if err := rows.Scan(&i.ReservationID, &i.ExpireTime); err != nil {
 			return nil, err
 		}

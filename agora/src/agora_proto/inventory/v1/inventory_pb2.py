@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tricorn.v1 import options_pb2 as tricorn_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"agora/inventory/v1/inventory.proto\x12\x12\x61gora.inventory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"=\n\tWarehouse\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\"9\n\x0eWarehouseStock\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\"f\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12\x36\n\nwarehouses\x18\x03 \x03(\x0b\x32\".agora.inventory.v1.WarehouseStock\"G\n\tStockLine\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x08quantity\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\"\xba\x02\n\x0bReservation\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.agora.inventory.v1.Reservation.State\x12,\n\x05lines\x18\x03 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLine\x12\x39\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\"j\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"<\n\x14\x42\x61tchGetStockRequest\x12$\n\x0bproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\"B\n\x15\x42\x61tchGetStockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\xa6\x01\n\x0eReserveRequest\x12\x1c\n\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x12\x38\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12<\n\x04hold\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"2\n\x0e\x43onfirmRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"2\n\x0eReleaseRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"p\n\x0eProlongRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12<\n\x04hold\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"9\n\x15GetReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x8b\x01\n\x0eRestockRequest\x12\x1c\n\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x64\xaa\xd4\x18\x02\x18\x01\x12\x38\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12!\n\x0cwarehouse_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"<\n\x0fRestockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\x17\n\x15ListWarehousesRequest\"K\n\x16ListWarehousesResponse\x12\x31\n\nwarehouses\x18\x01 \x03(\x0b\x32\x1d.agora.inventory.v1.Warehouse2\xd5\x06\n\x10InventoryService\x12u\n\rBatchGetStock\x12(.agora.inventory.v1.BatchGetStockRequest\x1a).agora.inventory.v1.BatchGetStockResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12\\\n\x07Reserve\x12\".agora.inventory.v1.ReserveRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0c\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07\x43onfirm\x12\".agora.inventory.v1.ConfirmRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07Release\x12\".agora.inventory.v1.ReleaseRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12_\n\x07Prolong\x12\".agora.inventory.v1.ProlongRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x02\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12m\n\x0eGetReservation\x12).agora.inventory.v1.GetReservationRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12`\n\x07Restock\x12\".agora.inventory.v1.RestockRequest\x1a#.agora.inventory.v1.RestockResponse\"\x0c\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x02\x12x\n\x0eListWarehouses\x12).agora.inventory.v1.ListWarehousesRequest\x1a*.agora.inventory.v1.ListWarehousesResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"agora/inventory/v1/inventory.proto\x12\x12\x61gora.inventory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tricorn/v1/options.proto\"=\n\tWarehouse\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\"9\n\x0eWarehouseStock\x12\x14\n\x0cwarehouse_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\"f\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12\x36\n\nwarehouses\x18\x03 \x03(\x0b\x32\".agora.inventory.v1.WarehouseStock\"G\n\tStockLine\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x08quantity\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\"\xba\x02\n\x0bReservation\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.agora.inventory.v1.Reservation.State\x12,\n\x05lines\x18\x03 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLine\x12\x39\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xaa\xd4\x18\x04\n\x02\x08\x05\"j\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"<\n\x14\x42\x61tchGetStockRequest\x12$\n\x0bproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\"B\n\x15\x42\x61tchGetStockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\xb2\x01\n\x0eReserveRequest\x12(\n\x03key\x18\x01 \x01(\tB\x1b\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\xaa\xd4\x18\x02\x18\x01\x12\x38\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12<\n\x04hold\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"2\n\x0e\x43onfirmRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"2\n\x0eReleaseRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"p\n\x0eProlongRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12<\n\x04hold\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\xc8\x01\x01\"9\n\x15GetReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x97\x01\n\x0eRestockRequest\x12(\n\x03key\x18\x01 \x01(\tB\x1b\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\xaa\xd4\x18\x02\x18\x01\x12\x38\n\x05lines\x18\x02 \x03(\x0b\x32\x1d.agora.inventory.v1.StockLineB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12!\n\x0cwarehouse_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"<\n\x0fRestockResponse\x12)\n\x06stocks\x18\x01 \x03(\x0b\x32\x19.agora.inventory.v1.Stock\"\x17\n\x15ListWarehousesRequest\"K\n\x16ListWarehousesResponse\x12\x31\n\nwarehouses\x18\x01 \x03(\x0b\x32\x1d.agora.inventory.v1.Warehouse2\x9f\x07\n\x10InventoryService\x12u\n\rBatchGetStock\x12(.agora.inventory.v1.BatchGetStockRequest\x1a).agora.inventory.v1.BatchGetStockResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x12\x61\n\x07Reserve\x12\".agora.inventory.v1.ReserveRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x11\xaa\xd4\x18\r\n\x02\x08\x03\"\x02\x08\x02:\x03key\x12o\n\x07\x43onfirm\x12\".agora.inventory.v1.ConfirmRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\x90\x02\x02\xaa\xd4\x18\x18\n\x02\x08\x03\"\x02\x08\x02:\x0ereservation_id\x12o\n\x07Release\x12\".agora.inventory.v1.ReleaseRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\x90\x02\x02\xaa\xd4\x18\x18\n\x02\x08\x03\"\x02\x08\x02:\x0ereservation_id\x12o\n\x07Prolong\x12\".agora.inventory.v1.ProlongRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\x90\x02\x02\xaa\xd4\x18\x18\n\x02\x08\x03\"\x02\x08\x02:\x0ereservation_id\x12}\n\x0eGetReservation\x12).agora.inventory.v1.GetReservationRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\x90\x02\x01\xaa\xd4\x18\x18\n\x02\x08\x03\"\x02\x08\x01:\x0ereservation_id\x12\x65\n\x07Restock\x12\".agora.inventory.v1.RestockRequest\x1a#.agora.inventory.v1.RestockResponse\"\x11\xaa\xd4\x18\r\n\x02\x08\x03\"\x02\x08\x02:\x03key\x12x\n\x0eListWarehouses\x12).agora.inventory.v1.ListWarehousesRequest\x1a*.agora.inventory.v1.ListWarehousesResponse\"\x0f\x90\x02\x01\xaa\xd4\x18\x08\n\x02\x08\x03\"\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETSTOCKREQUEST'].fields_by_name['product_ids']._loaded_options = None
   _globals['_BATCHGETSTOCKREQUEST'].fields_by_name['product_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001'
   _globals['_RESERVEREQUEST'].fields_by_name['key']._loaded_options = None
-  _globals['_RESERVEREQUEST'].fields_by_name['key']._serialized_options = b'\272H\006r\004\020\001\030d\252\324\030\002\030\001'
+  _globals['_RESERVEREQUEST'].fields_by_name['key']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[^\\x00]*$\252\324\030\002\030\001'
   _globals['_RESERVEREQUEST'].fields_by_name['lines']._loaded_options = None
   _globals['_RESERVEREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\007\222\001\004\010\001\0202'
   _globals['_RESERVEREQUEST'].fields_by_name['hold']._loaded_options = None
@@ -62,7 +62,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRESERVATIONREQUEST'].fields_by_name['reservation_id']._loaded_options = None
   _globals['_GETRESERVATIONREQUEST'].fields_by_name['reservation_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_RESTOCKREQUEST'].fields_by_name['key']._loaded_options = None
-  _globals['_RESTOCKREQUEST'].fields_by_name['key']._serialized_options = b'\272H\006r\004\020\001\030d\252\324\030\002\030\001'
+  _globals['_RESTOCKREQUEST'].fields_by_name['key']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[^\\x00]*$\252\324\030\002\030\001'
   _globals['_RESTOCKREQUEST'].fields_by_name['lines']._loaded_options = None
   _globals['_RESTOCKREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\007\222\001\004\010\001\0202'
   _globals['_RESTOCKREQUEST'].fields_by_name['warehouse_id']._loaded_options = None
@@ -70,17 +70,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVENTORYSERVICE'].methods_by_name['BatchGetStock']._loaded_options = None
   _globals['_INVENTORYSERVICE'].methods_by_name['BatchGetStock']._serialized_options = b'\220\002\001\252\324\030\010\n\002\010\003\"\002\010\001'
   _globals['_INVENTORYSERVICE'].methods_by_name['Reserve']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['Reserve']._serialized_options = b'\252\324\030\010\n\002\010\003\"\002\010\002'
+  _globals['_INVENTORYSERVICE'].methods_by_name['Reserve']._serialized_options = b'\252\324\030\r\n\002\010\003\"\002\010\002:\003key'
   _globals['_INVENTORYSERVICE'].methods_by_name['Confirm']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['Confirm']._serialized_options = b'\220\002\002\252\324\030\010\n\002\010\003\"\002\010\002'
+  _globals['_INVENTORYSERVICE'].methods_by_name['Confirm']._serialized_options = b'\220\002\002\252\324\030\030\n\002\010\003\"\002\010\002:\016reservation_id'
   _globals['_INVENTORYSERVICE'].methods_by_name['Release']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['Release']._serialized_options = b'\220\002\002\252\324\030\010\n\002\010\003\"\002\010\002'
+  _globals['_INVENTORYSERVICE'].methods_by_name['Release']._serialized_options = b'\220\002\002\252\324\030\030\n\002\010\003\"\002\010\002:\016reservation_id'
   _globals['_INVENTORYSERVICE'].methods_by_name['Prolong']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['Prolong']._serialized_options = b'\220\002\002\252\324\030\010\n\002\010\003\"\002\010\002'
+  _globals['_INVENTORYSERVICE'].methods_by_name['Prolong']._serialized_options = b'\220\002\002\252\324\030\030\n\002\010\003\"\002\010\002:\016reservation_id'
   _globals['_INVENTORYSERVICE'].methods_by_name['GetReservation']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['GetReservation']._serialized_options = b'\220\002\001\252\324\030\010\n\002\010\003\"\002\010\001'
+  _globals['_INVENTORYSERVICE'].methods_by_name['GetReservation']._serialized_options = b'\220\002\001\252\324\030\030\n\002\010\003\"\002\010\001:\016reservation_id'
   _globals['_INVENTORYSERVICE'].methods_by_name['Restock']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['Restock']._serialized_options = b'\252\324\030\010\n\002\010\003\"\002\010\002'
+  _globals['_INVENTORYSERVICE'].methods_by_name['Restock']._serialized_options = b'\252\324\030\r\n\002\010\003\"\002\010\002:\003key'
   _globals['_INVENTORYSERVICE'].methods_by_name['ListWarehouses']._loaded_options = None
   _globals['_INVENTORYSERVICE'].methods_by_name['ListWarehouses']._serialized_options = b'\220\002\001\252\324\030\010\n\002\010\003\"\002\010\001'
   _globals['_WAREHOUSE']._serialized_start=178
@@ -100,23 +100,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=856
   _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=922
   _globals['_RESERVEREQUEST']._serialized_start=925
-  _globals['_RESERVEREQUEST']._serialized_end=1091
-  _globals['_CONFIRMREQUEST']._serialized_start=1093
-  _globals['_CONFIRMREQUEST']._serialized_end=1143
-  _globals['_RELEASEREQUEST']._serialized_start=1145
-  _globals['_RELEASEREQUEST']._serialized_end=1195
-  _globals['_PROLONGREQUEST']._serialized_start=1197
-  _globals['_PROLONGREQUEST']._serialized_end=1309
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=1311
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=1368
-  _globals['_RESTOCKREQUEST']._serialized_start=1371
-  _globals['_RESTOCKREQUEST']._serialized_end=1510
-  _globals['_RESTOCKRESPONSE']._serialized_start=1512
-  _globals['_RESTOCKRESPONSE']._serialized_end=1572
-  _globals['_LISTWAREHOUSESREQUEST']._serialized_start=1574
-  _globals['_LISTWAREHOUSESREQUEST']._serialized_end=1597
-  _globals['_LISTWAREHOUSESRESPONSE']._serialized_start=1599
-  _globals['_LISTWAREHOUSESRESPONSE']._serialized_end=1674
-  _globals['_INVENTORYSERVICE']._serialized_start=1677
-  _globals['_INVENTORYSERVICE']._serialized_end=2530
+  _globals['_RESERVEREQUEST']._serialized_end=1103
+  _globals['_CONFIRMREQUEST']._serialized_start=1105
+  _globals['_CONFIRMREQUEST']._serialized_end=1155
+  _globals['_RELEASEREQUEST']._serialized_start=1157
+  _globals['_RELEASEREQUEST']._serialized_end=1207
+  _globals['_PROLONGREQUEST']._serialized_start=1209
+  _globals['_PROLONGREQUEST']._serialized_end=1321
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=1323
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=1380
+  _globals['_RESTOCKREQUEST']._serialized_start=1383
+  _globals['_RESTOCKREQUEST']._serialized_end=1534
+  _globals['_RESTOCKRESPONSE']._serialized_start=1536
+  _globals['_RESTOCKRESPONSE']._serialized_end=1596
+  _globals['_LISTWAREHOUSESREQUEST']._serialized_start=1598
+  _globals['_LISTWAREHOUSESREQUEST']._serialized_end=1621
+  _globals['_LISTWAREHOUSESRESPONSE']._serialized_start=1623
+  _globals['_LISTWAREHOUSESRESPONSE']._serialized_end=1698
+  _globals['_INVENTORYSERVICE']._serialized_start=1701
+  _globals['_INVENTORYSERVICE']._serialized_end=2628
 # @@protoc_insertion_point(module_scope)

@@ -937,9 +937,10 @@ const file_agora_inventory_v1_inventory_proto_rawDesc = "" +
 	"\vproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\f\x92\x01\t\x10d\"\x05r\x03\xb0\x01\x01R\n" +
 	"productIds\"J\n" +
 	"\x15BatchGetStockResponse\x121\n" +
-	"\x06stocks\x18\x01 \x03(\v2\x19.agora.inventory.v1.StockR\x06stocks\"\xb8\x01\n" +
-	"\x0eReserveRequest\x12!\n" +
-	"\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18d\xaa\xd4\x18\x02\x18\x01R\x03key\x12?\n" +
+	"\x06stocks\x18\x01 \x03(\v2\x19.agora.inventory.v1.StockR\x06stocks\"\xc4\x01\n" +
+	"\x0eReserveRequest\x12-\n" +
+	"\x03key\x18\x01 \x01(\tB\x1b\xbaH\x12r\x10\x10\x01\x18d2\n" +
+	"^[^\\x00]*$\xaa\xd4\x18\x02\x18\x01R\x03key\x12?\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1d.agora.inventory.v1.StockLineB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x102R\x05lines\x12B\n" +
 	"\x04hold\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
@@ -953,9 +954,10 @@ const file_agora_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x04hold\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x04hold\"H\n" +
 	"\x15GetReservationRequest\x12/\n" +
-	"\x0ereservation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\rreservationId\"\xa4\x01\n" +
-	"\x0eRestockRequest\x12!\n" +
-	"\x03key\x18\x01 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18d\xaa\xd4\x18\x02\x18\x01R\x03key\x12?\n" +
+	"\x0ereservation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\rreservationId\"\xb0\x01\n" +
+	"\x0eRestockRequest\x12-\n" +
+	"\x03key\x18\x01 \x01(\tB\x1b\xbaH\x12r\x10\x10\x01\x18d2\n" +
+	"^[^\\x00]*$\xaa\xd4\x18\x02\x18\x01R\x03key\x12?\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1d.agora.inventory.v1.StockLineB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x102R\x05lines\x12.\n" +
 	"\fwarehouse_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vwarehouseId\"D\n" +
@@ -965,22 +967,22 @@ const file_agora_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x16ListWarehousesResponse\x12=\n" +
 	"\n" +
 	"warehouses\x18\x01 \x03(\v2\x1d.agora.inventory.v1.WarehouseR\n" +
-	"warehouses2\xd5\x06\n" +
+	"warehouses2\x9f\a\n" +
 	"\x10InventoryService\x12u\n" +
 	"\rBatchGetStock\x12(.agora.inventory.v1.BatchGetStockRequest\x1a).agora.inventory.v1.BatchGetStockResponse\"\x0f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x01\x90\x02\x01\x12\\\n" +
-	"\aReserve\x12\".agora.inventory.v1.ReserveRequest\x1a\x1f.agora.inventory.v1.Reservation\"\f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x02\x12_\n" +
-	"\aConfirm\x12\".agora.inventory.v1.ConfirmRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x02\x90\x02\x02\x12_\n" +
-	"\aRelease\x12\".agora.inventory.v1.ReleaseRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x02\x90\x02\x02\x12_\n" +
-	"\aProlong\x12\".agora.inventory.v1.ProlongRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x02\x90\x02\x02\x12m\n" +
-	"\x0eGetReservation\x12).agora.inventory.v1.GetReservationRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x0f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x01\x90\x02\x01\x12`\n" +
-	"\aRestock\x12\".agora.inventory.v1.RestockRequest\x1a#.agora.inventory.v1.RestockResponse\"\f\xaa\xd4\x18\b\n" +
-	"\x02\b\x03\"\x02\b\x02\x12x\n" +
+	"\x02\b\x03\"\x02\b\x01\x90\x02\x01\x12a\n" +
+	"\aReserve\x12\".agora.inventory.v1.ReserveRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x11\xaa\xd4\x18\r\n" +
+	"\x02\b\x03\"\x02\b\x02:\x03key\x12o\n" +
+	"\aConfirm\x12\".agora.inventory.v1.ConfirmRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\xaa\xd4\x18\x18\n" +
+	"\x02\b\x03\"\x02\b\x02:\x0ereservation_id\x90\x02\x02\x12o\n" +
+	"\aRelease\x12\".agora.inventory.v1.ReleaseRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\xaa\xd4\x18\x18\n" +
+	"\x02\b\x03\"\x02\b\x02:\x0ereservation_id\x90\x02\x02\x12o\n" +
+	"\aProlong\x12\".agora.inventory.v1.ProlongRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\xaa\xd4\x18\x18\n" +
+	"\x02\b\x03\"\x02\b\x02:\x0ereservation_id\x90\x02\x02\x12}\n" +
+	"\x0eGetReservation\x12).agora.inventory.v1.GetReservationRequest\x1a\x1f.agora.inventory.v1.Reservation\"\x1f\xaa\xd4\x18\x18\n" +
+	"\x02\b\x03\"\x02\b\x01:\x0ereservation_id\x90\x02\x01\x12e\n" +
+	"\aRestock\x12\".agora.inventory.v1.RestockRequest\x1a#.agora.inventory.v1.RestockResponse\"\x11\xaa\xd4\x18\r\n" +
+	"\x02\b\x03\"\x02\b\x02:\x03key\x12x\n" +
 	"\x0eListWarehouses\x12).agora.inventory.v1.ListWarehousesRequest\x1a*.agora.inventory.v1.ListWarehousesResponse\"\x0f\xaa\xd4\x18\b\n" +
 	"\x02\b\x03\"\x02\b\x01\x90\x02\x01B1Z/agora/native/gen/agora/inventory/v1;inventoryv1b\x06proto3"
 
