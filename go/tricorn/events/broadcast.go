@@ -37,7 +37,7 @@ func (t *Tail) start() string {
 
 func (t *Tail) after() string {
 	return "SELECT " + columns + " FROM " + view(t.source) +
-		" WHERE position > $1 AND type = ANY($2::text[]) ORDER BY position"
+		" WHERE (position > $1 OR position = ANY($2::bigint[])) AND type = ANY($3::text[]) ORDER BY position"
 }
 
 // Broadcasts runs the tails of a process; one connection listens for all of them.

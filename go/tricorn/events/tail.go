@@ -79,8 +79,7 @@ type Tail struct {
 	ended *sync.Cond
 
 	first  bool
-	low    int64
-	seen   map[int64]time.Time
+	past   *past
 	looked time.Time
 }
 
@@ -89,7 +88,7 @@ func newTail(source string, log Log, times Times) *Tail {
 		source: source, log: log, times: times, logger: telemetry.Logger("tricorn.events"),
 		handlers: make(map[string][]handler),
 		wake:     make(chan struct{}, 1), started: make(chan struct{}),
-		first: true, seen: make(map[int64]time.Time),
+		first: true, past: newPast(times.Late),
 	}
 	made.ended = sync.NewCond(&made.mu)
 	return made
@@ -161,7 +160,7 @@ func (t *Tail) look(ctx context.Context) error {
 	began := time.Now()
 	first := t.first
 	if first {
-		if err := t.log.QueryRow(ctx, t.start(), t.types(), t.times.Late.Seconds()).Scan(&t.low); err != nil {
+		if err := t.log.QueryRow(ctx, t.start(), t.types(), t.times.Late.Seconds()).Scan(&t.past.low); err != nil {
 			return fmt.Errorf("find where the events of %s end: %w", t.source, err)
 		}
 	}
@@ -178,15 +177,11 @@ func (t *Tail) look(ctx context.Context) error {
 		}
 	}
 	for _, each := range rows {
-		if _, known := t.seen[each.position]; known {
-			continue
-		}
-		t.seen[each.position] = began
-		if !first {
+		if t.past.add(each.position, began) && !first {
 			t.handOver(ctx, each)
 		}
 	}
-	t.forgetOld(began)
+	t.past.forget(began)
 	t.once.Do(func() { close(t.started) })
 	t.mu.Lock()
 	t.looks++
@@ -196,7 +191,8 @@ func (t *Tail) look(ctx context.Context) error {
 }
 
 func (t *Tail) read(ctx context.Context) ([]row, error) {
-	found, err := t.log.Query(ctx, t.after(), t.low, t.types())
+	after, between := t.past.unseen(time.Now())
+	found, err := t.log.Query(ctx, t.after(), after, between, t.types())
 	if err == nil {
 		var rows []row
 		if rows, err = pgx.CollectRows(found, t.row); err == nil {
@@ -220,20 +216,6 @@ func (t *Tail) types() []string {
 		names = append(names, name)
 	}
 	return names
-}
-
-// forgetOld: below an event seen that long ago nothing can appear any more.
-func (t *Tail) forgetOld(now time.Time) {
-	for position, seen := range t.seen {
-		if now.Sub(seen) > t.times.Late {
-			t.low = max(t.low, position)
-		}
-	}
-	for position := range t.seen {
-		if position <= t.low {
-			delete(t.seen, position)
-		}
-	}
 }
 
 func (t *Tail) handOver(ctx context.Context, event row) {

@@ -17,6 +17,7 @@ type answerWriter struct {
 	request  *http.Request
 	bare     bool
 	began    bool
+	values   [3]string // of headers that each answer has its own of
 }
 
 // WriteHeader sends the head.
@@ -35,7 +36,7 @@ func (w *answerWriter) WriteHeader(status int) {
 	select {
 	case <-w.gateway.drained:
 		if status != http.StatusSwitchingProtocols {
-			header["Connection"] = []string{"close"}
+			header["Connection"] = closing
 		}
 	default:
 	}
@@ -44,15 +45,13 @@ func (w *answerWriter) WriteHeader(status int) {
 
 func (w *answerWriter) decorate(header http.Header) {
 	x := w.exchange
-	for name, values := range x.Header {
-		header[name] = values
+	w.values = [...]string{x.TraceID, x.RequestID, timing(x)}
+	if x.RequestID == "" {
+		w.values[1] = x.TraceID
 	}
-	header["X-Trace-Id"] = []string{x.TraceID}
-	header["X-Request-Id"] = header["X-Trace-Id"]
-	if x.RequestID != "" {
-		header["X-Request-Id"] = []string{x.RequestID}
-	}
-	header["Server-Timing"] = []string{timing(x)}
+	header["X-Trace-Id"] = w.values[0:1:1]
+	header["X-Request-Id"] = w.values[1:2:2]
+	header["Server-Timing"] = w.values[2:3:3]
 	header["X-Content-Type-Options"] = noSniff
 	header["X-Frame-Options"] = noFrame
 	header["Referrer-Policy"] = noReferrer
@@ -69,11 +68,13 @@ var (
 	noFrame    = []string{"DENY"}
 	noReferrer = []string{"no-referrer"}
 	onlyTLS    = []string{"max-age=31536000; includeSubDomains"}
+	closing    = []string{"close"}
 )
 
 // timing is Server-Timing: the parts of the time in milliseconds, and all of it.
 func timing(x *exchange.Exchange) string {
-	text := make([]byte, 0, 64)
+	var room [64]byte
+	text := room[:0]
 	for _, part := range x.Timings {
 		text = appendTiming(text, part.Name, part.Took)
 		text = append(text, ", "...)
@@ -82,8 +83,11 @@ func timing(x *exchange.Exchange) string {
 }
 
 func appendTiming(to []byte, name string, took time.Duration) []byte {
+	const step = 10 * time.Microsecond
+	hundredths := (max(took, 0) + step/2) / step
 	to = append(append(to, name...), ";dur="...)
-	return strconv.AppendFloat(to, float64(took)/float64(time.Millisecond), 'f', 2, 64)
+	to = strconv.AppendInt(to, int64(hundredths/100), 10)
+	return append(to, '.', byte('0'+hundredths/10%10), byte('0'+hundredths%10))
 }
 
 // Write sends a part of the body.

@@ -12,6 +12,7 @@ import (
 	"tricorn/contract"
 	"tricorn/gateway/exchange"
 	"tricorn/gateway/mounts"
+	"tricorn/gateway/shed"
 )
 
 // Limits are sizes in bytes and lengths of time.
@@ -88,6 +89,8 @@ type Config struct {
 	Hurry <-chan struct{}
 	// Guards stand between routing and a method, outermost first; see exchange.Exchange for what they find and leave.
 	Guards []func(http.Handler) http.Handler
+	// Shed counts what is in hand, before anything is known of a request, and turns away what is too much; nil: nothing is.
+	Shed *shed.Shedder
 	// Cache keeps answers; nil: none are kept.
 	Cache exchange.Cache
 	// Kept are methods, by full name, whose answers the cache keeps for each user and for so long though their contracts say nothing of it: whoever

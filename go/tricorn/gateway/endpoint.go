@@ -28,6 +28,8 @@ const (
 	clientAddress = "client-address"
 )
 
+var gzipped = []string{"gzip"}
+
 // errClientGone says that nobody waits for the answer any more.
 var errClientGone = errors.New("the client went away")
 
@@ -41,8 +43,12 @@ type endpoint struct {
 	// versionField takes If-Match; "" where nothing depends on it.
 	versionField string
 	answerTag    protoreflect.FieldDescriptor
-	cacheControl string
-	vary         string
+	cacheControl []string
+	vary         []string // nil: nothing
+	// keyBegins is what the keys of all cached answers of this route begin with: the form of the answer.
+	keyBegins string
+	// plain is the request of whoever says nothing but who they are; nobody changes it. nil: the path alone says more.
+	plain proto.Message
 }
 
 func newEndpoint(binding *transcode.Binding, backend *backend, limits *Limits, drained <-chan struct{}) *endpoint {
@@ -54,7 +60,15 @@ func newEndpoint(binding *transcode.Binding, backend *backend, limits *Limits, d
 	if policy.ResponseEtagField != "" {
 		e.answerTag = policy.Descriptor.Output().Fields().ByName(protoreflect.Name(policy.ResponseEtagField))
 	}
-	e.cacheControl, e.vary = caching(policy)
+	cacheControl, vary := caching(policy)
+	e.cacheControl = []string{cacheControl}
+	if vary != "" {
+		e.vary = []string{vary}
+	}
+	e.keyBegins = binding.Route.ResponseBody + "\x00"
+	if len(binding.Template.Variables) == 0 {
+		e.plain = policy.NewRequest()
+	}
 	return e
 }
 
@@ -210,7 +224,8 @@ func (e *endpoint) message(r *http.Request, x *exchange.Exchange, body []byte) (
 	if len(body) > 0 && !e.binding.TakesBody {
 		return nil, malformed(transcode.NewMalformed("this takes no body"))
 	}
-	headers := make([]transcode.HeaderField, 0, 2)
+	var room [2]transcode.HeaderField
+	headers := room[:0]
 	if keys := r.Header["Idempotency-Key"]; len(keys) > 0 && e.policy.IdempotencyKeyField != "" {
 		if !isVisible(keys[0]) {
 			return nil, malformed(transcode.NewMalformed("the header Idempotency-Key must be visible ASCII"))
@@ -231,11 +246,15 @@ func (e *endpoint) message(r *http.Request, x *exchange.Exchange, body []byte) (
 			headers = append(headers, transcode.HeaderField{Field: e.versionField, Header: "If-Match", Value: version})
 		}
 	}
+	query := rawQuery(r)
+	if e.plain != nil && query == "" && len(body) == 0 && len(headers) == 0 {
+		return e.plain, nil
+	}
 	contentType := ""
 	if e.binding.TakesRawBody {
 		contentType = r.Header.Get("Content-Type")
 	}
-	message, bad := e.binding.Request(x.Segments, rawQuery(r), body, contentType, headers)
+	message, bad := e.binding.Request(x.Segments, query, body, contentType, headers)
 	if bad != nil {
 		return nil, malformed(bad)
 	}
@@ -301,8 +320,11 @@ func (e *endpoint) ask(
 	return made, err
 }
 
-// cacheKey holds the method, the form of the answer, and the fields that the answer depends on.
+// cacheKey holds the form of the answer, and the fields that the answer depends on.
 func (e *endpoint) cacheKey(message proto.Message) (string, error) {
+	if message == e.plain {
+		return e.keyBegins, nil
+	}
 	if fields := e.policy.Cache.Fields; len(fields) > 0 {
 		whole := message.ProtoReflect()
 		kept := whole.New()
@@ -313,21 +335,22 @@ func (e *endpoint) cacheKey(message proto.Message) (string, error) {
 		}
 		message = kept.Interface()
 	}
-	packed, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
-	return e.policy.FullName + "\x00" + e.binding.Route.ResponseBody + "\x00" + string(packed), err
+	packed, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(append(make([]byte, 0, 64), e.keyBegins...), message)
+	return string(packed), err
 }
 
 func (e *endpoint) write(w http.ResponseWriter, r *http.Request, answer *exchange.Answer, age time.Duration) {
 	header := w.Header()
-	header["Cache-Control"] = []string{e.cacheControl}
-	if e.vary != "" {
-		header["Vary"] = []string{e.vary}
+	contentType, etag, length := answer.Headers()
+	header["Cache-Control"] = e.cacheControl
+	if e.vary != nil {
+		header["Vary"] = e.vary
 	}
 	if age >= 0 {
 		header["Age"] = []string{strconv.Itoa(int(age.Seconds()))}
 	}
 	if answer.ETag != "" {
-		header["Etag"] = []string{answer.ETag}
+		header["Etag"] = etag
 		if conditions := r.Header["If-None-Match"]; len(conditions) > 0 && e.policy.Safe &&
 			negotiate.Matches(strings.Join(conditions, ", "), answer.ETag) {
 			w.WriteHeader(http.StatusNotModified)
@@ -339,12 +362,13 @@ func (e *endpoint) write(w http.ResponseWriter, r *http.Request, answer *exchang
 		return
 	}
 	body := answer.Body
-	header["Content-Type"] = []string{answer.ContentType}
+	header["Content-Type"] = contentType
 	if len(body) >= e.limits.GzipFrom && negotiate.AcceptsGzip(strings.Join(r.Header["Accept-Encoding"], ", ")) {
 		body = answer.Packed(negotiate.Gzip)
-		header["Content-Encoding"] = []string{"gzip"}
+		header["Content-Encoding"] = gzipped
+		length = []string{strconv.Itoa(len(body))}
 	}
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header["Content-Length"] = length
 	w.WriteHeader(e.policy.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // whoever left does not miss it

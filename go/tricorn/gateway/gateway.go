@@ -23,15 +23,20 @@ import (
 	"tricorn/gateway/pages"
 	"tricorn/gateway/problem"
 	"tricorn/gateway/rpc"
+	"tricorn/gateway/shed"
 	"tricorn/gateway/transcode"
 	"tricorn/telemetry"
 )
 
-const statusClientGone = 499
+const (
+	statusClientGone = 499
+	// watched are pages by which somebody decides whether the gateway is of use: it is not less so for being busy.
+	watched = "/health"
+)
 
 var (
 	log = telemetry.Logger("tricorn.gateway")
-	// once are headers that may stand twice only with one value.
+	// once are headers that may stand twice only with one value, in order of name.
 	once = []string{
 		"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Traceparent", "X-Request-Id",
 	}
@@ -123,23 +128,25 @@ func (g *gateway) guarded(handler http.Handler) http.Handler {
 // ServeHTTP answers a request.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	ctx := telemetry.Continue(r.Context(), r.Header.Get("Traceparent"))
-	ctx, span := telemetry.Start(ctx, r.Method, telemetry.KindServer)
+	ctx, span := telemetry.StartServer(r.Context(), header(r, "Traceparent"), r.Method)
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		peer = r.RemoteAddr
 	}
-	x := &exchange.Exchange{
-		Peer: peer, Client: peer, Started: began, TraceID: hex.EncodeToString(span.Context.TraceID[:]), Header: http.Header{},
-	}
+	var traceID [2 * len(span.Context.TraceID)]byte
+	hex.Encode(traceID[:], span.Context.TraceID[:])
+	made := &served{exchange: exchange.Exchange{Peer: peer, Client: peer, Started: began, TraceID: string(traceID[:])}}
+	x := &made.exchange
+	x.Timings = made.timings[:0]
 	if forwarded := r.Header["X-Forwarded-For"]; len(forwarded) > 0 {
 		x.Client = g.addresses.Client(peer, forwarded)
 	}
-	if sent := r.Header.Get("X-Request-Id"); requestID.MatchString(sent) {
+	if sent := header(r, "X-Request-Id"); sent != "" && requestID.MatchString(sent) {
 		x.RequestID = sent
 	}
 	r = r.WithContext(exchange.With(ctx, x))
-	answer := &answerWriter{ResponseWriter: w, gateway: g, exchange: x, request: r}
+	answer := &made.answer
+	*answer = answerWriter{ResponseWriter: w, gateway: g, exchange: x, request: r}
 	defer func() {
 		abort := g.recover(answer, r, recover())
 		span.Set("http.route", x.Route)
@@ -150,6 +157,21 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	g.serve(answer, r, x)
+}
+
+// served is all that answering a request takes, in one piece of memory.
+type served struct {
+	exchange exchange.Exchange
+	answer   answerWriter
+	timings  [4]exchange.Timing
+}
+
+// header is http.Header.Get for a name in its canonical form.
+func header(r *http.Request, name string) string {
+	if values := r.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 func failed(x *exchange.Exchange) error {
@@ -179,20 +201,30 @@ func (g *gateway) recover(w *answerWriter, r *http.Request, cause any) bool {
 
 func (g *gateway) serve(w *answerWriter, r *http.Request, x *exchange.Exchange) {
 	path, query := target(r)
+	place, fits := g.config.Shed.Enter(strings.HasPrefix(path, watched))
+	defer place.Leave()
+	if !fits {
+		x.Refuse(w, r, shed.Busy())
+		return
+	}
 	if found := g.checkHead(r, path, query); found != nil {
 		x.Refuse(w, r, found)
 		return
 	}
 	if method := g.rpc[path]; method != nil && rpc.Speaks(r) {
 		x.Route, x.Policy, x.RefuseWith = method.name, method.policy, rpc.Refuse
-		method.handler.ServeHTTP(w, r)
+		if stays(w, r, x, &place) {
+			method.handler.ServeHTTP(w, r)
+		}
 		return
 	}
 	leaf, segments := g.router.Find(path, r.Method)
 	if leaf == nil {
 		if mount := g.mounts.Find(path); mount != nil {
-			w.bare = true
-			mount.ServeHTTP(w, r)
+			if header(r, "Upgrade") == "" || stays(w, r, x, &place) {
+				w.bare = true
+				mount.ServeHTTP(w, r)
+			}
 			return
 		}
 		x.Refuse(w, r, problem.New(contract.ReasonNotFound, "there is nothing at "+path[:min(len(path), 200)]))
@@ -207,7 +239,21 @@ func (g *gateway) serve(w *answerWriter, r *http.Request, x *exchange.Exchange) 
 		return
 	}
 	x.Route, x.Policy, x.Segments = found.name, found.policy, segments
-	found.handler.ServeHTTP(w, r)
+	if stays(w, r, x, &place) {
+		found.handler.ServeHTTP(w, r)
+	}
+}
+
+// stays counts a request that may last among the streams; false when it was refused, since there are as many as allowed.
+func stays(w *answerWriter, r *http.Request, x *exchange.Exchange, place *shed.Place) bool {
+	if x.Route != "" && (x.Policy == nil || !x.Policy.ServerStreaming) {
+		return true
+	}
+	if place.Stay() {
+		return true
+	}
+	x.Refuse(w, r, shed.Busy())
+	return false
 }
 
 // otherwise answers a verb that a path lacks.
@@ -243,21 +289,21 @@ func (g *gateway) checkHead(r *http.Request, path, query string) *problem.Proble
 		return problem.New(contract.ReasonMalformedRequest, unreadable).WithHeader("Connection", "close")
 	}
 	count, size := 1, len("host")+len(r.Host) // net/http keeps it apart
+	twice := ""
 	for name, values := range r.Header {
 		count += len(values)
 		for _, value := range values {
 			size += len(name) + len(value)
+			if value != values[0] && slices.Contains(once, name) && (twice == "" || name < twice) {
+				twice = name
+			}
 		}
 	}
 	if count > g.config.Limits.HeaderCount || size > g.config.Limits.HeaderBytes {
 		return tooManyHeaders(&g.config.Limits)
 	}
-	for _, name := range once {
-		for _, value := range r.Header[name] {
-			if value != r.Header[name][0] {
-				return problem.New(contract.ReasonMalformedRequest, "the header "+strings.ToLower(name)+" stands twice")
-			}
-		}
+	if twice != "" {
+		return problem.New(contract.ReasonMalformedRequest, "the header "+strings.ToLower(twice)+" stands twice")
 	}
 	return nil
 }

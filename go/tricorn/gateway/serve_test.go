@@ -32,6 +32,7 @@ func TestWhatCannotBeReadOrIsTooLargeIsAProblemAndTheLastAnswer(t *testing.T) {
 		"a bad version":        {"GET / HTTP/3.7\r\n\r\n", "400", "MALFORMED_REQUEST"},
 		"a bad header":         {"GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n", "400", "MALFORMED_REQUEST"},
 		"two lengths":          {"POST /v1/login HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "400", "MALFORMED_REQUEST"},
+		"a length and chunks":  {"POST /v1/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n", "400", "MALFORMED_REQUEST"},
 		"an unknown coding":    {"POST /v1/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: foo\r\n\r\n", "400", "MALFORMED_REQUEST"},
 		"bytes in the target":  {"GET /v1/books/\xe4 HTTP/1.1\r\nHost: a\r\n\r\n", "400", "MALFORMED_REQUEST"},
 		"too many headers":     {"GET /v1/books HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", 101) + "\r\n", "431", "PAYLOAD_TOO_LARGE"},

@@ -72,19 +72,35 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // serveHTTP answers, and lets the connection know what is left of the request.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	conn := drain.Of(r.Context())
+	conn.Begin(r.ContentLength)
+	if isUnreadable(r, conn) {
+		conn.Refuse()
+		conn.End(true)
+		panic(http.ErrAbortHandler)
+	}
+	if r.ContentLength == 0 {
+		defer conn.End(false)
+		s.gateway.ServeHTTP(w, r)
+		return
+	}
 	body := &watchedBody{ReadCloser: r.Body}
-	ended := drain.Of(r.Context()).Begin()
 	defer func() {
-		unfinished := r.ContentLength != 0 && !body.ended && r.ProtoMajor == 1
+		unfinished := !body.ended && r.ProtoMajor == 1
 		if unfinished {
 			s.limitRest(w)
 		}
-		ended(unfinished)
+		conn.End(unfinished)
 	}()
-	if r.ContentLength != 0 {
-		r.Body = body
-	}
+	r.Body = body
 	s.gateway.ServeHTTP(w, r)
+}
+
+// isUnreadable tells whether a request is one of those that net/http reads and that are no HTTP to others, so that no handler should see them: for a
+// proxy, with a target beyond ASCII, or with a body of two lengths.
+func isUnreadable(r *http.Request, conn *drain.Conn) bool {
+	return r.ProtoMajor == 1 && (r.Method == http.MethodConnect || !isASCII(r.RequestURI) ||
+		(len(r.TransferEncoding) > 0 && conn.Contradicts()))
 }
 
 // limitRest bounds the time in which net/http reads what a handler left of a body, so that it can keep the connection.

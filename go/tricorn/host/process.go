@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"tricorn/prove"
 	"tricorn/telemetry"
 	tricornv1 "tricorn/v1"
 	"tricorn/wire"
@@ -68,6 +69,7 @@ type process struct {
 	bindings  *wire.Watched[*wire.Bindings]
 	endpoints *wire.Watched[wire.Addresses]
 	report    *report
+	tallies   *prove.Tallies
 	server    *wire.Server
 
 	public, serving, following, working sync.WaitGroup
@@ -95,6 +97,7 @@ func prepare(
 		bindings:   wire.WatchBindings(arguments.bindings),
 		endpoints:  wire.WatchEndpoints(arguments.endpoints),
 		report:     newReport(arguments.home, arguments.process),
+		tallies:    prove.New(arguments.home, arguments.process),
 		stopPublic: func() {},
 		stopWork:   func() {},
 	}
@@ -134,6 +137,7 @@ func (p *process) settle(options Options) error {
 	p.Service = wire.NewService(options.Name, p.Stats)
 	p.Directory = wire.NewDirectory(p.Service, p.Asked)
 	p.Wire = wire.NewClient(p.Directory, p.Asked, most)
+	p.Wire.CountBy(p.tallies)
 	return nil
 }
 
@@ -162,6 +166,7 @@ func (p *process) begin(ctx context.Context, stop context.CancelFunc) error {
 	for _, each := range p.backgrounds {
 		p.working.Go(func() { keepRunning(working, each) })
 	}
+	keepHeapFloor()
 	log.Info("serving", "address", address, "contracts", strings.Join(p.Service.Services(), ", "))
 	if p.arguments.readyFD != none {
 		return sayReady(p.arguments.readyFD)
@@ -188,6 +193,9 @@ func (p *process) end() error {
 		do(ctx)
 	}
 	p.report.remove()
+	if err := p.tallies.Close(); err != nil {
+		log.Warn("what was counted could not be written", "error", err)
+	}
 	problem := errors.Join(p.problem, p.Directory.Close())
 	if err := telemetry.ShutdownTracing(ctx); err != nil {
 		log.Warn("the last spans were not sent", "error", err)
@@ -260,6 +268,9 @@ func (p *process) follow() {
 	}
 	for _, each := range p.Directory.Placeless() {
 		problems = append(problems, each+", which has no address: Python answers")
+	}
+	if err := p.tallies.Write(); err != nil {
+		log.Warn("what was counted could not be written", "error", err)
 	}
 	p.report.write(p.bindings.Current().Generation, problems, p.Wire.OpenBreakers(), p.Asked.Fallbacks())
 }

@@ -44,10 +44,17 @@ func (s *statistics) services() []*tricornv1.ServiceStats {
 		}
 		return found[key]
 	}
+	hosted := map[string]bool{}
 	for _, service := range s.host.Service.Services() {
+		hosted[service] = true
 		of(service, s.host.Service.Implementation())
 	}
-	for _, each := range slices.Concat(s.host.Stats.Snapshot(), s.host.Asked.Snapshot()) {
+	for _, each := range s.host.Stats.Snapshot() {
+		if hosted[each.Service] { // what a gateway counts by route is no contract's
+			fill(of(each.Service, each.Implementation), each)
+		}
+	}
+	for _, each := range s.host.Asked.Snapshot() {
 		fill(of(each.Service, each.Implementation), each)
 	}
 	for each, calls := range s.host.Asked.Fallbacks() {

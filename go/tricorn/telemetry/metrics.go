@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -31,11 +32,12 @@ type Figures struct {
 // Stats are call counts and latency histograms by method, and fallbacks; safe for use by several goroutines. One Stats feeds both the stats
 // contract and Prometheus, so that the two never disagree.
 type Stats struct {
-	methods   sync.Map // key -> *times
+	methods   atomic.Pointer[map[key]*times] // replaced when one is added
+	adding    sync.Mutex
 	fallbacks sync.Map // Fallback -> *atomic.Int64
 }
 
-type key struct{ method, implementation string }
+type key struct{ service, method, implementation string }
 
 type times struct {
 	service, method, implementation string
@@ -57,19 +59,44 @@ func NewStats() *Stats { return &Stats{} }
 
 // Observe counts one call of "package.Service/Method" that an implementation answered.
 func (s *Stats) Observe(method, implementation string, took time.Duration, failed bool) {
-	found, ok := s.methods.Load(key{method, implementation})
-	if !ok {
-		service, name, _ := strings.Cut(method, "/")
-		found, _ = s.methods.LoadOrStore(
-			key{method, implementation}, &times{service: service, method: name, implementation: implementation})
-	}
-	times := found.(*times)
+	service, name, _ := strings.Cut(method, "/")
+	s.ObserveIn(service, name, implementation, took, failed)
+}
+
+// ObserveIn is Observe for a method whose name is known apart from its service's.
+func (s *Stats) ObserveIn(service, name, implementation string, took time.Duration, failed bool) {
+	times := s.of(key{service, name, implementation})
 	times.calls.Add(1)
 	times.nanoseconds.Add(int64(took))
 	if failed {
 		times.errors.Add(1)
 	}
 	times.buckets[bucket(took.Seconds())].Add(1)
+}
+
+func (s *Stats) of(name key) *times {
+	if found := s.find(name); found != nil {
+		return found
+	}
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	if found := s.find(name); found != nil {
+		return found
+	}
+	more := map[key]*times{name: {service: name.service, method: name.method, implementation: name.implementation}}
+	if all := s.methods.Load(); all != nil {
+		maps.Copy(more, *all)
+	}
+	s.methods.Store(&more)
+	return more[name]
+}
+
+// find gives nil for what was never called.
+func (s *Stats) find(name key) *times {
+	if all := s.methods.Load(); all != nil {
+		return (*all)[name]
+	}
+	return nil
 }
 
 // FellBack counts one call that was bound to an implementation and was answered by the reference, or refused above the cap.
@@ -111,19 +138,18 @@ func (s *Stats) Snapshot() []Figures {
 
 // Calls gives how many calls of "package.Service/Method" an implementation answered.
 func (s *Stats) Calls(method, implementation string) int64 {
-	if found, ok := s.methods.Load(key{method, implementation}); ok {
-		return found.(*times).calls.Load()
+	service, name, _ := strings.Cut(method, "/")
+	if found := s.find(key{service, name, implementation}); found != nil {
+		return found.calls.Load()
 	}
 	return 0
 }
 
 func (s *Stats) all() []*times {
-	var made []*times
-	s.methods.Range(func(_, each any) bool {
-		made = append(made, each.(*times))
-		return true
-	})
-	return made
+	if all := s.methods.Load(); all != nil {
+		return slices.Collect(maps.Values(*all))
+	}
+	return nil
 }
 
 func merge(service, implementation string, group []*times) Figures {

@@ -54,8 +54,10 @@ func (t TraceContext) Traceparent() string {
 
 // Trace gives the trace that the context is in.
 func Trace(ctx context.Context) (TraceContext, bool) {
-	found, ok := ctx.Value(traceKey{}).(TraceContext)
-	return found, ok
+	if found, ok := ctx.Value(traceKey{}).(*TraceContext); ok {
+		return *found, true
+	}
+	return TraceContext{}, false
 }
 
 // Traceparent gives the header to send along with a call; empty outside a trace.
@@ -72,7 +74,7 @@ func Continue(ctx context.Context, traceparent string) context.Context {
 	if !ok {
 		found = newTrace()
 	}
-	return context.WithValue(ctx, traceKey{}, found)
+	return context.WithValue(ctx, traceKey{}, &found)
 }
 
 // ParseTraceparent reads the W3C header; false for one that the recommendation says to ignore.
@@ -113,6 +115,21 @@ func StartLinked(ctx context.Context, name string, kind Kind, causes ...TraceCon
 	if !within {
 		parent = newTrace()
 	}
+	return startBelow(ctx, parent, name, kind, causes)
+}
+
+// StartServer is Continue and Start in one, for a request that came from outside.
+func StartServer(ctx context.Context, traceparent, name string) (context.Context, *Span) {
+	parent, ok := ParseTraceparent(traceparent)
+	if !ok {
+		parent = newTrace()
+	}
+	return startBelow(ctx, parent, name, KindServer, nil)
+}
+
+func startBelow(
+	ctx context.Context, parent TraceContext, name string, kind Kind, causes []TraceContext,
+) (context.Context, *Span) {
 	span := &Span{}
 	if to := exporting.Load(); to != nil && (parent.Sampled || traceRate.Load() == nil) {
 		span.Context, span.record = to.start(ctx, name, kind, parent, causes)
@@ -120,7 +137,7 @@ func StartLinked(ctx context.Context, name string, kind Kind, causes ...TraceCon
 		span.Context = parent
 		span.Context.SpanID = newSpanID()
 	}
-	return context.WithValue(ctx, traceKey{}, span.Context), span
+	return context.WithValue(ctx, traceKey{}, &span.Context), span
 }
 
 // Set adds an attribute.

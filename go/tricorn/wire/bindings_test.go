@@ -141,8 +141,13 @@ func TestAFileIsFollowedAndRubbishChangesNothing(t *testing.T) {
 
 func TestWhatMustNotBeSplitIsNamedWithItsReason(t *testing.T) {
 	assert.Empty(t, wire.WhyWhole(policy(t, say), false))
-	assert.Contains(t, wire.WhyWhole(policy(t, keep), false), "share no table")
+	assert.Contains(t, wire.WhyWhole(policy(t, keep), false), "share no rows")
 	assert.Empty(t, wire.WhyWhole(policy(t, keep), true))
+	keyless := *policy(t, keep)
+	keyless.IdempotencyKeyField = ""
+	assert.Contains(t, wire.WhyWhole(&keyless, true), "twice is once")
+	keyless.Idempotent = true
+	assert.Empty(t, wire.WhyWhole(&keyless, true))
 	assert.Contains(t, wire.WhyWhole(policy(t, count), true), "names no split key")
 	assert.Equal(t, "ada", wire.KeyOf(policy(t, say), toy.Request("ada", "", 0)))
 }

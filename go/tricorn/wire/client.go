@@ -26,6 +26,7 @@ import (
 type Client struct {
 	directory *Directory
 	fallbacks *fallbacks
+	counter   Counter
 	budgets   sync.Map // service -> *budget
 	breakers  sync.Map // breakerKey -> *breaker
 }
@@ -39,6 +40,16 @@ func NewClient(directory *Directory, asked *telemetry.Stats, most int) *Client {
 	}
 	return &Client{directory: directory, fallbacks: newFallbacks(asked, most)}
 }
+
+// Counter hears of calls that are made while a binding names another implementation than the reference, once they ended: Count of those that an
+// implementation answered, failed or not, Missed of those that the reference answered in its place.
+type Counter interface {
+	Count(method, implementation string, generation int64, took time.Duration, failed bool)
+	Missed(method, implementation string, generation int64)
+}
+
+// CountBy lets calls be counted. It is for before the first one.
+func (c *Client) CountBy(counter Counter) { c.counter = counter }
 
 // Trip is what became of a call, for whoever watches it.
 type Trip struct {
@@ -116,13 +127,32 @@ func (c *Client) call(
 		trip = &Trip{}
 	}
 	trip.Implementation, trip.Generation = route.implementation, route.generation
-	answer, refusal := c.answer(ctx, policy, request, into, route, trip)
+	answer, refusal := c.counted(ctx, policy, request, into, route, trip)
 	if refusal != nil {
 		span.End(refusal)
 		return nil, refusal
 	}
 	span.End(nil)
 	return answer, nil
+}
+
+// counted is answer, told to whoever counts. Copies of calls are not counted, nor are calls whose callers went away.
+func (c *Client) counted(
+	ctx context.Context, policy *contract.Policy, request, into proto.Message, route *route, trip *Trip,
+) (proto.Message, *contract.Refusal) {
+	if !route.counted || c.counter == nil || CallOf(ctx).Shadow {
+		return c.answer(ctx, policy, request, into, route, trip)
+	}
+	began := time.Now()
+	answer, refusal := c.answer(ctx, policy, request, into, route, trip)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return answer, refusal
+	}
+	if trip.FellBack != "" {
+		c.counter.Missed(policy.FullName, route.implementation, route.generation)
+	}
+	c.counter.Count(policy.FullName, trip.Implementation, route.generation, time.Since(began), tellsOfBroken(refusal))
+	return answer, refusal
 }
 
 // answer gives what the route's implementation answers, or the reference.
@@ -174,7 +204,7 @@ func (c *Client) attempt(
 		return nil, refusal
 	}
 	answer, err := route.channel.unary(ctx, policy, request, into)
-	refusal := FromError(err)
+	refusal := fromError(ctx, err)
 	breaker.after(refusal)
 	return answer, refusal
 }

@@ -93,7 +93,7 @@ func (r *routed) RecvMsg(message any) error {
 		r.first(nil)
 		return r.end(io.EOF)
 	}
-	refusal := FromError(err)
+	refusal := fromError(r.ctx, err)
 	r.first(refusal)
 	if r.begun || r.request == nil || r.ctx.Err() != nil || !fallsBack(r.policy, refusal, r.route) {
 		return r.end(refusal)

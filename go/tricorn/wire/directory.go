@@ -40,6 +40,8 @@ type route struct {
 	generation     int64
 	reference      *route
 	shared         bool
+	// counted routes are those of a method that has another implementation than the reference, too.
+	counted bool
 	// here is in this process, where nobody is on the way for long: the reference is asked after it, not beside it.
 	here     bool
 	breakers sync.Map // *contract.Policy -> *breaker
@@ -146,7 +148,9 @@ func (d *Directory) plan(now *moment, policy *contract.Policy) (*plan, error) {
 			return nil, err
 		}
 		made.reference = append(made.reference,
-			&route{channel: channel, implementation: Reference, generation: binding.Generation})
+			&route{
+				channel: channel, implementation: Reference, generation: binding.Generation, counted: binding.Native != "",
+			})
 	}
 	if binding.Native == "" {
 		return made, nil
@@ -158,7 +162,7 @@ func (d *Directory) plan(now *moment, policy *contract.Policy) (*plan, error) {
 	for i, channel := range channels {
 		native := &route{
 			channel: channel, implementation: binding.Native, generation: binding.Generation, shared: binding.Shared,
-			here: channel == d.local,
+			counted: true, here: channel == d.local,
 		}
 		if len(made.reference) > 0 {
 			native.reference = made.reference[i%len(made.reference)]

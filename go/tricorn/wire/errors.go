@@ -35,7 +35,10 @@ var untold = map[codes.Code]string{
 func ToStatus(refusal *contract.Refusal) *status.Status { return refusal.GRPCStatus() }
 
 // FromError gives the refusal for any error of a call: the one that a server sent, or the one that says what the transport met; nil for none.
-func FromError(err error) *contract.Refusal {
+func FromError(err error) *contract.Refusal { return fromError(context.Background(), err) }
+
+// fromError is FromError for an error of a call, whose trace the log then names.
+func fromError(ctx context.Context, err error) *contract.Refusal {
 	if err == nil {
 		return nil
 	}
@@ -60,7 +63,7 @@ func FromError(err error) *contract.Refusal {
 	}
 	if code != codes.Canceled {
 		// It may name addresses and paths, which are nobody's business outside.
-		log.Warn("a call met the transport", "code", code.String(), "said", said.Message())
+		log.WarnContext(ctx, "a call met the transport", "code", code.String(), "said", said.Message())
 	}
 	// grpc says so when no connection could be made: the call never left this process.
 	unreached := code == codes.Unavailable && strings.Contains(said.Message(), "Error while dialing")

@@ -88,8 +88,7 @@ func (b *breaker) after(refusal *contract.Refusal) {
 	switch {
 	case refusal == nil:
 		b.inner.RecordSuccess()
-	case refusal.Reason == contract.ReasonUnavailable, refusal.Reason == contract.ReasonDeadlineExceeded,
-		refusal.Reason == contract.ReasonInternal:
+	case tellsOfBroken(refusal):
 		b.inner.RecordFailure()
 	case refusal.Reason != contract.ReasonCancelled:
 		b.inner.RecordSuccess()
@@ -97,6 +96,12 @@ func (b *breaker) after(refusal *contract.Refusal) {
 		// Its caller went away before the answer came: nothing was learned, and another probe follows a rest later.
 		b.inner.RecordFailure()
 	}
+}
+
+// tellsOfBroken tells whether a refusal is that of a broken server, and no answer of the business.
+func tellsOfBroken(refusal *contract.Refusal) bool {
+	return refusal != nil && (refusal.Reason == contract.ReasonUnavailable ||
+		refusal.Reason == contract.ReasonDeadlineExceeded || refusal.Reason == contract.ReasonInternal)
 }
 
 // upstream bounds how many calls may be at one address at once, so that one that hangs does not take everything with it.

@@ -29,8 +29,10 @@ func WhyWhole(policy *contract.Policy, shared bool) string {
 		return "its requests come as a stream"
 	case !hasKey(policy):
 		return "its split key '" + policy.SplitKey + "' is no single string, number or bytes of its request"
-	case !policy.Safe && (!shared || policy.IdempotencyKeyField == ""):
-		return "it has effects, and the implementations share no table of idempotency keys"
+	case !policy.Safe && !shared:
+		return "it has effects, and the implementations share no rows"
+	case !policy.Idempotent && policy.IdempotencyKeyField == "":
+		return "it has effects, and neither a key nor its contract says that twice is once"
 	default:
 		return ""
 	}

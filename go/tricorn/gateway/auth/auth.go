@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type Authenticator struct {
 	log        *slog.Logger
 	remembered [tokenShards]tokenShard
 	seed       maphash.Seed
-	revoked    sync.Map // session id -> float64, the Unix second when its last token has ended
+	revoking   sync.RWMutex
+	revoked    map[string]float64 // session id -> the Unix second when its last token has ended
 	known      chan struct{}
 	once       sync.Once
 }
@@ -57,15 +59,17 @@ const (
 	sweepPause  = 30 * time.Second
 )
 
+// tokenShard knows tokens by their hash, so that a long text is hashed once; of two with the same one the later is remembered.
 type tokenShard struct {
 	mu     sync.RWMutex
-	tokens map[string]*remembered
-	// ring has the tokens in the order they came; next is where the oldest stands once it is full.
-	ring []string
+	tokens map[uint64]*remembered
+	// ring has the hashes in the order they came; next is where the oldest stands once it is full.
+	ring []uint64
 	next int
 }
 
 type remembered struct {
+	token    string
 	identity *wire.Identity
 	expires  float64
 }
@@ -89,11 +93,13 @@ func New(config Config) *Authenticator {
 		config.Clock = func() time.Duration { return time.Since(began) }
 	}
 	log := telemetry.Logger("tricorn.gateway.auth")
-	made := &Authenticator{config: config, seed: maphash.MakeSeed(), log: log, known: make(chan struct{})}
+	made := &Authenticator{
+		config: config, seed: maphash.MakeSeed(), log: log, revoked: make(map[string]float64), known: make(chan struct{}),
+	}
 	made.keys = newKeySet(config.Keys, config.RefreshInterval, config.Clock, log)
 	for i := range made.remembered {
 		made.remembered[i] = tokenShard{
-			tokens: make(map[string]*remembered), ring: make([]string, max(1, config.Tokens/tokenShards)),
+			tokens: make(map[uint64]*remembered), ring: make([]uint64, max(1, config.Tokens/tokenShards)),
 		}
 	}
 	return made
@@ -102,12 +108,9 @@ func New(config Config) *Authenticator {
 // Revoke refuses a session from now on. ends is when its last token ends and this may be forgotten.
 func (a *Authenticator) Revoke(session string, ends time.Time) {
 	until := float64(ends.UnixNano()) / 1e9
-	for {
-		earlier, known := a.revoked.LoadOrStore(session, until)
-		if !known || earlier.(float64) >= until || a.revoked.CompareAndSwap(session, earlier, until) {
-			return
-		}
-	}
+	a.revoking.Lock()
+	defer a.revoking.Unlock()
+	a.revoked[session] = max(a.revoked[session], until)
 }
 
 // Remembered is the identity of a token that was verified before; nil: ask Authenticate.
@@ -116,11 +119,12 @@ func (a *Authenticator) Remembered(header string) *wire.Identity {
 	if !ok {
 		return nil
 	}
-	shard := a.shard(token)
+	hash := maphash.String(a.seed, token)
+	shard := &a.remembered[hash%tokenShards]
 	shard.mu.RLock()
-	found := shard.tokens[token]
+	found := shard.tokens[hash]
 	shard.mu.RUnlock()
-	if found == nil || found.expires <= a.wall() || a.isRevoked(found.identity.SessionID) {
+	if found == nil || found.token != token || found.expires <= a.wall() || a.isRevoked(found.identity.SessionID) {
 		return nil
 	}
 	return found.identity
@@ -140,7 +144,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*wire.
 	if a.isRevoked(identity.SessionID) {
 		return nil, refused("the session has ended; log in again")
 	}
-	a.remember(token, &remembered{identity, ends + a.config.Leeway.Seconds()})
+	a.remember(&remembered{token, identity, ends + a.config.Leeway.Seconds()})
 	return identity, nil
 }
 
@@ -200,33 +204,29 @@ func (a *Authenticator) Known(ctx context.Context) error {
 
 func (a *Authenticator) forgetEnded() {
 	now := a.wall() - a.config.Leeway.Seconds()
-	a.revoked.Range(func(session, ends any) bool {
-		if ends.(float64) <= now {
-			a.revoked.CompareAndDelete(session, ends)
-		}
-		return true
-	})
+	a.revoking.Lock()
+	defer a.revoking.Unlock()
+	maps.DeleteFunc(a.revoked, func(_ string, ends float64) bool { return ends <= now })
 }
 
 func (a *Authenticator) isRevoked(session string) bool {
-	_, revoked := a.revoked.Load(session)
+	a.revoking.RLock()
+	defer a.revoking.RUnlock()
+	_, revoked := a.revoked[session]
 	return revoked
 }
 
 func (a *Authenticator) wall() float64 { return float64(a.config.Wall().UnixNano()) / 1e9 }
 
-func (a *Authenticator) shard(token string) *tokenShard {
-	return &a.remembered[maphash.String(a.seed, token)%tokenShards]
-}
-
-func (a *Authenticator) remember(token string, what *remembered) {
-	shard := a.shard(token)
+func (a *Authenticator) remember(what *remembered) {
+	hash := maphash.String(a.seed, what.token)
+	shard := &a.remembered[hash%tokenShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if _, known := shard.tokens[token]; !known {
+	if _, known := shard.tokens[hash]; !known {
 		delete(shard.tokens, shard.ring[shard.next])
-		shard.ring[shard.next] = token
+		shard.ring[shard.next] = hash
 		shard.next = (shard.next + 1) % len(shard.ring)
 	}
-	shard.tokens[token] = what
+	shard.tokens[hash] = what
 }

@@ -14,7 +14,7 @@ import (
 
 // pass sends a request through both guards; the exchange tells what they made of it.
 func pass(a *auth.Authenticator, policy *contract.Policy, header ...string) (*exchange.Exchange, *http.Response) {
-	x := &exchange.Exchange{Policy: policy, Header: http.Header{}}
+	x := &exchange.Exchange{Policy: policy}
 	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	request = request.WithContext(exchange.With(request.Context(), x))

@@ -5,8 +5,8 @@
 // else while it is still good. An answer is good as long as the implementations that made it are bound, and nothing was
 // said to have changed since.
 //
-// An answer is given again without a question during the first half of its time. In the second half it is still given,
-// while one question renews it. It is never older than the contract allows.
+// An answer is given again without a question until the last fifth of its time. In that it is still given, while one
+// question renews it. It is never older than the contract allows.
 package cache
 
 import (
@@ -22,10 +22,11 @@ import (
 	"tricorn/gateway/exchange"
 )
 
-// Key tells answers apart. User is empty where answers are the same for all, else who asks, with their roles.
+// Key tells answers apart. User is empty where answers are the same for all, else who asks, with their roles, in one text.
 type Key struct {
 	Method string
 	User   string
+	Roles  string
 	// Request is what of the request matters, and which form of the answer is given.
 	Request string
 }
@@ -69,6 +70,10 @@ type entry struct {
 	epoch      uint64
 	renewing   atomic.Bool
 }
+
+// renewedIn is the part of its time, the last one, in which an answer is renewed: short, since each renewal costs a question,
+// and long enough for a slow one.
+const renewedIn = 5
 
 // overhead is what an entry takes besides its body.
 const overhead = 512
@@ -148,7 +153,7 @@ func (c *Answers) Get(ctx context.Context, key Key, ttl time.Duration, user stri
 	now, since := c.options.Clock(), c.writes.Since(user)
 	if kept := c.find(key, now, since); kept != nil {
 		age := now - kept.began
-		if age > ttl/2 && kept.renewing.CompareAndSwap(false, true) {
+		if age > ttl-ttl/renewedIn && kept.renewing.CompareAndSwap(false, true) {
 			c.fly(ctx, key, ttl, since, ask, false)
 		}
 		return Found{kept.answer, true, age}, nil

@@ -204,10 +204,13 @@ func TestAFailureAndAPanicAreNobodysToKeep(t *testing.T) {
 	assert.Equal(t, "1", b.get(shared, ""))
 }
 
-func TestAnAnswerIsRenewedInTheSecondHalfOfItsTimeWhileItIsStillGiven(t *testing.T) {
+func TestAnAnswerIsRenewedInTheLastFifthOfItsTimeWhileItIsStillGiven(t *testing.T) {
 	b := newBench(t, nil)
 	b.get(shared, "")
-	b.pass(ttl/2 + time.Second)
+	b.pass(ttl * 4 / 5)
+	assert.Equal(t, "1", b.get(shared, ""))
+	assert.Equal(t, 1, b.asked)
+	b.pass(time.Second)
 	renewed := make(chan struct{})
 
 	found, err := b.Get(t.Context(), shared, ttl, "", func(ctx context.Context) (*cache.Answer, error) {

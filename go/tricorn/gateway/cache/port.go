@@ -20,7 +20,7 @@ func (c *Answers) Fetch(
 	key := Key{Method: x.Policy.FullName, Request: request}
 	if x.Policy.Cache.VaryUser && x.Identity != nil {
 		// Somebody whose roles changed is somebody else: their token may know of it before the events are here.
-		key.User = user + "\x00" + strings.Join(x.Identity.Roles, "\x00")
+		key.User, key.Roles = user, strings.Join(x.Identity.Roles, "\x00")
 	}
 	found, err := c.Get(ctx, key, x.Policy.Cache.TTL, user, ask)
 	if err != nil {

@@ -21,7 +21,7 @@ type Second interface {
 // into the next.
 func (c *Answers) sharedKey(key Key, generation int64) string {
 	digest := sha256.New()
-	for _, part := range []string{key.Method, key.User, key.Request} {
+	for _, part := range []string{key.Method, key.User, key.Roles, key.Request} {
 		digest.Write(binary.AppendUvarint(nil, uint64(len(part))))
 		digest.Write([]byte(part))
 	}

@@ -19,11 +19,12 @@ type writes struct {
 	longest time.Duration
 	mu      sync.RWMutex
 	ended   map[string]time.Duration
+	sweepAt int
 }
 
 // newWrites notes on a clock, the time since some fixed moment. longest is how long any answer may be kept.
 func newWrites(clock func() time.Duration, longest time.Duration) *writes {
-	return &writes{clock: clock, longest: longest, ended: make(map[string]time.Duration)}
+	return &writes{clock: clock, longest: longest, ended: make(map[string]time.Duration), sweepAt: forgetWritesAbove}
 }
 
 // Wrote notes that a call of the user with effects ended, however it ended.
@@ -32,7 +33,7 @@ func (w *writes) Wrote(user string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended[user] = now
-	if len(w.ended) <= forgetWritesAbove {
+	if len(w.ended) <= w.sweepAt {
 		return
 	}
 	// A write older than every answer can be holds nothing back any more; a call takes at most a minute.
@@ -41,6 +42,7 @@ func (w *writes) Wrote(user string) {
 			delete(w.ended, each)
 		}
 	}
+	w.sweepAt = max(forgetWritesAbove, 2*len(w.ended)) // so that many who write are not looked through at every write
 }
 
 // Since is when the user last wrote; before every moment when they never did, or are nobody in particular.

@@ -31,8 +31,12 @@ type Conn struct {
 	faulted  atomic.Bool  // an answer was sent by Fault
 	framed   atomic.Bool  // it speaks HTTP/2, where a connection reads frames all the time
 	aborted  atomic.Bool  // net/http ended a read of its own, by a deadline long past
+	writable atomic.Int64 // until when, since the process began, the client may take what was written
 	closing  sync.Once
+	framing  framing
 }
+
+var began = time.Now()
 
 type connKey struct{}
 
@@ -50,20 +54,30 @@ func Of(ctx context.Context) *Conn {
 	return conn
 }
 
-// Begin says that a request is being answered, until the function that it gives is called: with true when the client may not have sent all of its
-// request.
-func (c *Conn) Begin() func(unfinished bool) {
+// Begin says that a request is being answered, until End; body is the length that it announced, negative where that is unknown.
+func (c *Conn) Begin(body int64) {
+	if c != nil {
+		c.busy.Add(1)
+		c.unread.Store(0)
+		c.framing.begin(body)
+	}
+}
+
+// Contradicts tells whether the request that is being answered, whose body comes in chunks, announced a length as well.
+func (c *Conn) Contradicts() bool { return c != nil && c.framing.contradicts() }
+
+// Refuse answers as to what cannot be read; the handler then gives the connection up.
+func (c *Conn) Refuse() { c.fail(Fault{Status: 400}) }
+
+// End says that a request was answered; unfinished when the client may not have sent all of it.
+func (c *Conn) End(unfinished bool) {
 	if c == nil {
-		return func(bool) {}
+		return
 	}
-	c.busy.Add(1)
-	c.unread.Store(0)
-	return func(unfinished bool) {
-		if unfinished {
-			c.linger.Store(true)
-		}
-		c.busy.Add(-1)
+	if unfinished {
+		c.linger.Store(true)
 	}
+	c.busy.Add(-1)
 }
 
 // Busy tells whether a request is being read or answered.
@@ -80,6 +94,9 @@ func (c *Conn) SetReadDeadline(until time.Time) error {
 // Read reads. Where the head of a request does not come in time, its client is told.
 func (c *Conn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
+	if n > 0 && !c.framed.Load() {
+		c.framing.see(into[:n], c.busy.Load() == 0)
+	}
 	if c.busy.Load() > 0 {
 		return n, err
 	}
@@ -108,7 +125,7 @@ func (c *Conn) Write(data []byte) (int, error) {
 	written := 0
 	for written < len(data) {
 		piece := data[written:min(len(data), written+writePiece)]
-		if err := c.SetWriteDeadline(time.Now().Add(c.listener.WriteTime)); err != nil {
+		if err := c.allowWrite(); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(piece)
@@ -118,6 +135,32 @@ func (c *Conn) Write(data []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// allowWrite gives the client its time to take what comes. A deadline that was set a moment ago is left as it is, so that of the time an eighth may
+// be gone: to move it at every answer costs more than to look.
+func (c *Conn) allowWrite() error {
+	now, whole := time.Since(began), c.listener.WriteTime
+	if time.Duration(c.writable.Load())-now >= whole-whole/8 {
+		return nil
+	}
+	if err := c.Conn.SetWriteDeadline(began.Add(now + whole)); err != nil {
+		return err
+	}
+	c.writable.Store(int64(now + whole))
+	return nil
+}
+
+// SetWriteDeadline says until when a write may wait, until the next one.
+func (c *Conn) SetWriteDeadline(until time.Time) error {
+	c.writable.Store(0)
+	return c.Conn.SetWriteDeadline(until)
+}
+
+// SetDeadline says until when reads and the next write may wait.
+func (c *Conn) SetDeadline(until time.Time) error {
+	c.writable.Store(0)
+	return c.Conn.SetDeadline(until)
 }
 
 func (c *Conn) fail(fault Fault) {

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -13,8 +14,16 @@ type Answer struct {
 	// ETag is quoted; "" when there is none.
 	ETag string
 
-	once   sync.Once
-	packed []byte
+	once    sync.Once
+	packed  []byte
+	headers sync.Once
+	values  [3]string
+}
+
+// Headers are the values of the answer's Content-Type, ETag and Content-Length, as they go into a http.Header; nobody changes them.
+func (a *Answer) Headers() (contentType, etag, length []string) {
+	a.headers.Do(func() { a.values = [...]string{a.ContentType, a.ETag, strconv.Itoa(len(a.Body))} })
+	return a.values[0:1:1], a.values[1:2:2], a.values[2:3:3]
 }
 
 // Packed is the body as pack makes it, done once.
@@ -29,8 +38,8 @@ func (a *Answer) Size() int { return 2*len(a.Body) + 512 }
 // Cache keeps answers that may be given again, as the policy of a method allows.
 type Cache interface {
 	// Fetch gives an answer from memory, or by ask, one question at a time for each key. The key holds everything that the answer
-	// depends on but the user (where the policy says so: x.Identity) and the generation of the bindings. The age is negative when
-	// the answer comes from ask. A question that others wait for goes on when the one who began it leaves.
+	// depends on but the method, the user (where the policy says so: x.Identity) and the generation of the bindings. The age is
+	// negative when the answer comes from ask. A question that others wait for goes on when the one who began it leaves.
 	Fetch(ctx context.Context, x *Exchange, key string, ask func(context.Context) (*Answer, error)) (
 		answer *Answer, age time.Duration, err error)
 	// Wrote says that a call of the user that has effects ended, however it ended.

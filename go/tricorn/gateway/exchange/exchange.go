@@ -32,8 +32,6 @@ type Exchange struct {
 	Identity *wire.Identity
 	Denied   *contract.Refusal
 
-	// Header goes on whatever answer there will be.
-	Header http.Header
 	// Status and Code are those of the answer: Code is the reason of a failure, "" for success.
 	Status int
 	Code   string
@@ -62,7 +60,7 @@ func Of(ctx context.Context) *Exchange {
 	if x, ok := ctx.Value(key{}).(*Exchange); ok {
 		return x
 	}
-	return &Exchange{Started: time.Now(), Header: http.Header{}}
+	return &Exchange{Started: time.Now()}
 }
 
 // Took notes how long a part of the work was, for Server-Timing and the log.

@@ -21,12 +21,12 @@ func Guard(store Store, rates map[string]Rate) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			verdict, err := store.Take(r.Context(), x.Policy.Rate+":"+who(x), rates[x.Policy.Rate])
+			verdict, err := store.Take(r.Context(), counted(x), rates[x.Policy.Rate])
 			if err != nil {
 				x.Refuse(w, r, problem.FromRefusal(wire.FromError(err), nil))
 				return
 			}
-			verdict.WriteTo(x.Header)
+			verdict.WriteTo(w.Header())
 			if !verdict.Allowed {
 				x.Refuse(w, r, tooMany(x.Policy.Rate, verdict.WaitSeconds()))
 				return
@@ -36,11 +36,12 @@ func Guard(store Store, rates map[string]Rate) func(http.Handler) http.Handler {
 	}
 }
 
-func who(x *exchange.Exchange) string {
+// counted is under what a request is counted: its class, and who sent it.
+func counted(x *exchange.Exchange) string {
 	if x.Identity != nil {
-		return "u:" + x.Identity.UserID
+		return x.Policy.Rate + ":u:" + x.Identity.UserID
 	}
-	return "a:" + Group(x.Client)
+	return x.Policy.Rate + ":a:" + Group(x.Client)
 }
 
 func tooMany(class string, wait int) *problem.Problem {

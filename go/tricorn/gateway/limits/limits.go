@@ -49,9 +49,10 @@ type Verdict struct {
 
 // WriteTo puts the verdict into an answer's headers.
 func (v Verdict) WriteTo(header http.Header) {
-	header["Ratelimit-Limit"] = []string{strconv.Itoa(v.Limit)}
-	header["Ratelimit-Remaining"] = []string{strconv.Itoa(v.Remaining)}
-	header["Ratelimit-Reset"] = []string{strconv.Itoa(ceilSeconds(v.Reset))}
+	values := []string{strconv.Itoa(v.Limit), strconv.Itoa(v.Remaining), strconv.Itoa(ceilSeconds(v.Reset))}
+	header["Ratelimit-Limit"] = values[0:1:1]
+	header["Ratelimit-Remaining"] = values[1:2:2]
+	header["Ratelimit-Reset"] = values[2:3:3]
 }
 
 // WaitSeconds is what Retry-After says: whole seconds, at least one.

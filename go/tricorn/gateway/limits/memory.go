@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"container/list"
 	"context"
 	"hash/maphash"
 	"sync"
@@ -21,14 +20,29 @@ type Memory struct {
 type shard struct {
 	mu       sync.Mutex
 	capacity int
-	callers  map[string]*list.Element
-	// order has who was seen last in front.
-	order *list.List
+	callers  map[string]*caller
+	// order is a ring through all callers: after it comes who was seen last, before it who was seen longest ago.
+	order caller
 }
 
 type caller struct {
 	key     string
 	arrival float64
+	// moved is when it last came to the front, on the same clock.
+	moved         float64
+	before, after *caller
+}
+
+// often is the time in seconds within which a caller who comes again keeps its place in the order: to move it touches its neighbours' memory.
+const often = 10.0
+
+func (c *caller) leave() {
+	c.before.after, c.after.before = c.after, c.before
+}
+
+func (s *shard) toFront(c *caller, now float64) {
+	c.moved, c.before, c.after = now, &s.order, s.order.after
+	c.before.after, c.after.before = c, c
 }
 
 // NewMemory keeps the numbers of at most about entries callers. clock is the time since some fixed moment; nil: that of
@@ -41,11 +55,9 @@ func NewMemory(clock func() time.Duration, entries int) *Memory {
 	count := min(shards, max(1, entries/16))
 	memory := &Memory{seed: maphash.MakeSeed(), since: clock, shards: make([]shard, count)}
 	for i := range memory.shards {
-		memory.shards[i] = shard{
-			capacity: max(1, entries/count),
-			callers:  make(map[string]*list.Element),
-			order:    list.New(),
-		}
+		part := &memory.shards[i]
+		part.capacity, part.callers = max(1, entries/count), make(map[string]*caller)
+		part.order.before, part.order.after = &part.order, &part.order
 	}
 	return memory
 }
@@ -61,23 +73,28 @@ func (m *Memory) TakeNow(key string, rate Rate) Verdict {
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	now := m.since().Seconds()
-	element := part.callers[key]
+	known := part.callers[key]
 	arrival := now
-	if element != nil {
-		arrival = element.Value.(*caller).arrival
+	if known != nil {
+		arrival = known.arrival
 	}
 	verdict, next := decide(now, arrival, rate)
 	if !verdict.Allowed {
 		return verdict
 	}
-	if element != nil {
-		element.Value.(*caller).arrival = next
-		part.order.MoveToFront(element)
-		return verdict
+	switch {
+	case known == nil:
+		known = &caller{key: key}
+		part.callers[key] = known
+		part.toFront(known, now)
+	case now-known.moved >= often:
+		known.leave()
+		part.toFront(known, now)
 	}
-	part.callers[key] = part.order.PushFront(&caller{key, next})
-	if part.order.Len() > part.capacity {
-		oldest := part.order.Remove(part.order.Back()).(*caller)
+	known.arrival = next
+	if len(part.callers) > part.capacity {
+		oldest := part.order.before
+		oldest.leave()
 		delete(part.callers, oldest.key)
 	}
 	return verdict
@@ -88,7 +105,7 @@ func (m *Memory) Len() int {
 	total := 0
 	for i := range m.shards {
 		m.shards[i].mu.Lock()
-		total += m.shards[i].order.Len()
+		total += len(m.shards[i].callers)
 		m.shards[i].mu.Unlock()
 	}
 	return total

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"tricorn/contract"
-	"tricorn/gateway/exchange"
 	"tricorn/gateway/problem"
 )
 
@@ -33,22 +32,50 @@ func New(limits Limits) *Shedder { return &Shedder{limits: limits} }
 // Refused is how many requests were turned away so far.
 func (s *Shedder) Refused() int64 { return s.refused.Load() }
 
-// Guard refuses a request with 503 and Retry-After when as many as allowed are in hand.
-func (s *Shedder) Guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := exchange.Of(r.Context())
-		inHand, most := &s.calls, s.limits.Calls
-		if x.Policy != nil && x.Policy.ServerStreaming {
-			inHand, most = &s.streams, s.limits.Streams
-		}
-		defer inHand.Add(-1)
-		if inHand.Add(1) > most {
-			s.refused.Add(1)
-			busy := problem.New(contract.ReasonUnavailable, "too much is going on at the moment; try again in a second")
-			busy.Header = http.Header{"Retry-After": {"1"}}
-			x.Refuse(w, r, busy)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// Place is that of a request in what is in hand, from Enter until Leave. The zero value takes none.
+type Place struct {
+	shedder *Shedder
+	taken   *atomic.Int64
+}
+
+// Enter counts a request, whatever will become of it; false when as many as allowed are in hand, and it is to be refused. An essential one has its
+// place anyway. A nil shedder takes everything.
+func (s *Shedder) Enter(essential bool) (Place, bool) {
+	if s == nil {
+		return Place{}, true
+	}
+	place := Place{s, &s.calls}
+	if s.calls.Add(1) <= s.limits.Calls || essential {
+		return place, true
+	}
+	s.refused.Add(1)
+	return place, false
+}
+
+// Stay counts the request as a stream from now on; false when there are as many as allowed.
+func (p *Place) Stay() bool {
+	if p.shedder == nil {
+		return true
+	}
+	p.taken.Add(-1)
+	p.taken = &p.shedder.streams
+	if p.taken.Add(1) <= p.shedder.limits.Streams {
+		return true
+	}
+	p.shedder.refused.Add(1)
+	return false
+}
+
+// Leave ends it.
+func (p *Place) Leave() {
+	if p.taken != nil {
+		p.taken.Add(-1)
+	}
+}
+
+// Busy is what is answered to who is turned away.
+func Busy() *problem.Problem {
+	busy := problem.New(contract.ReasonUnavailable, "too much is going on at the moment; try again in a second")
+	busy.Header = http.Header{"Retry-After": {"1"}}
+	return busy
 }

@@ -2,64 +2,61 @@ package shed_test
 
 import (
 	"net/http"
-	"net/http/httptest"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"go.uber.org/goleak"
 
-	"tricorn/contract"
-	"tricorn/gateway/exchange"
 	"tricorn/gateway/shed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// room is a guarded handler whose requests stay until they are let go.
-type room struct {
-	handler http.Handler
-	entered chan struct{}
-	leave   chan struct{}
+func TestWhatIsTooMuchIsRefusedUntilSomethingLeaves(t *testing.T) {
+	shedder := shed.New(shed.Limits{Calls: 1, Streams: 1})
+	first, fits := shedder.Enter(false)
+
+	second, secondFits := shedder.Enter(false)
+	second.Leave()
+	essential, essentialFits := shedder.Enter(true)
+	essential.Leave()
+	first.Leave()
+	third, thirdFits := shedder.Enter(false)
+	third.Leave()
+
+	assert.Equal(t, []bool{true, false, true, true}, []bool{fits, secondFits, essentialFits, thirdFits})
+	assert.EqualValues(t, 1, shedder.Refused())
 }
 
-func newRoom(shedder *shed.Shedder) *room {
-	made := &room{entered: make(chan struct{}), leave: make(chan struct{})}
-	made.handler = shedder.Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		made.entered <- struct{}{}
-		<-made.leave
-		w.WriteHeader(http.StatusNoContent)
-	}))
-	return made
+func TestStreamsLeaveTheirPlaceToCallsAndHaveALimitOfTheirOwn(t *testing.T) {
+	shedder := shed.New(shed.Limits{Calls: 1, Streams: 1})
+	stream, _ := shedder.Enter(false)
+	stays := stream.Stay()
+	other, fits := shedder.Enter(false)
+
+	otherStays := other.Stay()
+	other.Leave()
+	stream.Leave()
+	again, _ := shedder.Enter(false)
+	againStays := again.Stay()
+	again.Leave()
+
+	assert.Equal(t, []bool{true, true, false, true}, []bool{stays, fits, otherStays, againStays})
+	assert.EqualValues(t, 1, shedder.Refused())
 }
 
-func (r *room) ask(policy *contract.Policy) *http.Response {
-	request := httptest.NewRequest(http.MethodGet, "/", nil)
-	x := &exchange.Exchange{Policy: policy, Header: http.Header{}}
-	answer := httptest.NewRecorder()
-	r.handler.ServeHTTP(answer, request.WithContext(exchange.With(request.Context(), x)))
-	return answer.Result()
+func TestWhoIsTurnedAwayIsToldWhenToComeBack(t *testing.T) {
+	busy := shed.Busy()
+
+	assert.Equal(t, http.StatusServiceUnavailable, busy.Status)
+	assert.Equal(t, "1", busy.Header.Get("Retry-After"))
 }
 
-func TestWhatIsTooMuchIsRefusedAtOnceAndTheRestIsAnswered(t *testing.T) {
-	shedder := shed.New(shed.Limits{Calls: 2, Streams: 1})
-	busy := newRoom(shedder)
-	call, stream := &contract.Policy{}, &contract.Policy{ServerStreaming: true}
-	var inside sync.WaitGroup
-	for _, policy := range []*contract.Policy{call, call, stream} {
-		inside.Go(func() { assert.Equal(t, http.StatusNoContent, busy.ask(policy).StatusCode) })
-		<-busy.entered
-	}
+func TestWithoutAShedderEverythingIsTaken(t *testing.T) {
+	var none *shed.Shedder
 
-	refusedCall, refusedStream := busy.ask(call), busy.ask(stream)
-	close(busy.leave)
-	inside.Wait()
+	place, fits := none.Enter(false)
 
-	for _, refused := range []*http.Response{refusedCall, refusedStream} {
-		assert.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
-		assert.Equal(t, "1", refused.Header.Get("Retry-After"))
-	}
-	assert.EqualValues(t, 2, shedder.Refused())
-	go func() { <-busy.entered }()
-	assert.Equal(t, http.StatusNoContent, busy.ask(call).StatusCode)
+	assert.True(t, fits && place.Stay())
+	place.Leave()
 }

@@ -21,12 +21,18 @@ type node[R any] struct {
 // of the path, so each has a tree of its own.
 type Router[R any] struct {
 	trees map[string]*node[R]
-	fixed map[string]*Leaf[R]
+	// fixed has the paths without variables, as they are sent.
+	fixed map[string]found[R]
+}
+
+type found[R any] struct {
+	leaf     *Leaf[R]
+	segments []string
 }
 
 // NewRouter makes a router without routes.
 func NewRouter[R any]() *Router[R] {
-	return &Router[R]{trees: map[string]*node[R]{"": {}}, fixed: map[string]*Leaf[R]{}}
+	return &Router[R]{trees: map[string]*node[R]{"": {}}, fixed: map[string]found[R]{}}
 }
 
 // Add adds a route; it fails when the path has this method already.
@@ -46,7 +52,7 @@ func (r *Router[R]) Add(method string, template Template, route R) error {
 	}
 	leaf.Routes[method] = route
 	if !slices.Contains(template.Segments, one) && !slices.Contains(template.Segments, rest) {
-		r.fixed[path] = leaf
+		r.fixed[path] = found[R]{leaf, strings.Split(path[1:], "/")}
 	}
 	return nil
 }
@@ -80,14 +86,13 @@ func (n *node[R]) grow(segments []string) *Leaf[R] {
 	return n.leaf
 }
 
-// Find says what is at a path as it was sent (still percent-encoded), and gives its segments without the verb; nil: nothing is
-// there. A value may hold a colon: it is taken for a custom verb that nobody has when the method does not fit.
+// Find says what is at a path as it was sent (still percent-encoded), and gives its segments without the verb, to be read only;
+// nil: nothing is there. A value may hold a colon: it is taken for a custom verb that nobody has when the method does not fit.
 func (r *Router[R]) Find(path, method string) (*Leaf[R], []string) {
-	path = strings.TrimPrefix(path, "/")
-	if leaf := r.fixed["/"+path]; leaf != nil {
-		return leaf, strings.Split(path, "/")
+	if known, ok := r.fixed[path]; ok {
+		return known.leaf, known.segments
 	}
-	segments := strings.Split(path, "/")
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	last := segments[len(segments)-1]
 	colon := strings.LastIndexByte(last, ':')
 	if colon >= 0 {

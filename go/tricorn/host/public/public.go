@@ -142,7 +142,8 @@ func (f *Front) config() gateway.Config {
 	if f.redis != nil {
 		store = shared.NewLimits(f.redis, store)
 	}
-	guards := []func(http.Handler) http.Handler{f.shedder.Guard}
+	tricornv1.RegisterLimitsServiceServer(f.host, limits.NewServer(store, rates))
+	var guards []func(http.Handler) http.Handler
 	if f.identify != nil {
 		guards = append(guards, f.identify.Identify)
 	}
@@ -151,6 +152,7 @@ func (f *Front) config() gateway.Config {
 		Backend:        f.host.Wire,
 		Hurry:          f.host.Hurry,
 		Guards:         append(guards, limits.Guard(store, rates), auth.Admit),
+		Shed:           f.shedder,
 		Cache:          f.Answers,
 		Kept:           f.options.Kept,
 		Roles:          roles,
@@ -275,5 +277,5 @@ func (f *Front) observe(seen gateway.Observation) {
 	if route == "" {
 		route = "none"
 	}
-	f.host.Stats.Observe("http/"+route, "gateway", seen.Took, seen.Status >= http.StatusInternalServerError)
+	f.host.Stats.ObserveIn("http", route, "gateway", seen.Took, seen.Status >= http.StatusInternalServerError)
 }

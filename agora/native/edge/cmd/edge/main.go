@@ -18,8 +18,9 @@ import (
 	"tricorn/host/public"
 )
 
-// longestProfile is how old a user's own profile may be should the news that it changed not come.
-const longestProfile = 30 * time.Second
+// longestProfile is how old a user's own profile may be should the news that it changed not come: whoever misses news forgets everything, so this
+// only bounds what nobody thought of. Each profile that is asked for is read again after half of it.
+const longestProfile = 5 * time.Minute
 
 func main() {
 	host.Main(host.Options{Name: "go", Register: register})
