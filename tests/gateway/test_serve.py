@@ -110,6 +110,9 @@ async def test_two_lengths_at_once_are_refused(make_gateway: Any, serving: Any) 
         (b"GET / HTTP/1.1\r\nhost: x\r\nbig: " + b"x" * 40_000 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nhost: x\r\nbroken\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\n\r\n", 400),
+        (b"POST /v1/login HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nhost: x\r\nHost: x\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
     ],
 )

@@ -163,6 +163,23 @@ def test_a_tool_that_a_package_put_beside_python_is_found(workshop: Workshop, mo
     assert "go build" in workshop.log.read_text()
 
 
+def test_of_two_tools_the_users_own_is_taken(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.edit('language = "other"', 'language = "go"')
+    for folder in ("bin", "tools"):
+        (workshop.root / folder).mkdir()
+        (workshop.root / folder / "go").write_text(f"#!/bin/sh\necho the one in {folder}")
+        (workshop.root / folder / "go").chmod(0o755)
+    for tool in ("sh", "cp", "mkdir"):
+        (workshop.root / "tools" / tool).symlink_to(shutil.which(tool) or "")
+    workshop.script(f"go build && {BUILDS}")
+    monkeypatch.setattr("sys.executable", str(workshop.root / "bin" / "python"))
+    monkeypatch.setenv("PATH", str(workshop.root / "tools"))
+
+    workshop.build()
+
+    assert "the one in tools" in workshop.log.read_text()
+
+
 def test_a_build_says_where_it_puts_what_it_makes(workshop: Workshop) -> None:
     workshop.edit('build = ["sh", "build.sh"]', 'build = ["sh", "build.sh", "{build}/out"]')
     workshop.script('mkdir -p "$1" && cp source "$1/fast" && echo "flags: $GOFLAGS"')

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_PASSWORD = "agora-demo"
@@ -42,7 +43,7 @@ class Shop:
 
     def up(self, timeout: float = 120) -> Self:
         self.command("up", "--detach", "--port", "0", "--home", str(self.home), *self._arguments, timeout=timeout)
-        self.url = self.status()["url"]
+        self.url = str(self.state()["url"])
         return self
 
     def down(self) -> None:
@@ -52,12 +53,19 @@ class Shop:
         status: dict[str, Any] = json.loads(self.command("status", "--json", "--home", str(self.home)).stdout)
         return status
 
+    def state(self) -> dict[str, Any]:
+        """What the supervisor wrote down of itself: less than `status`, and no command has to be started for it."""
+        state: dict[str, Any] = json.loads((self.home / "state.json").read_text())
+        return state
+
     def pid(self, process: str = "shop") -> int:
-        return int(next(entry["pid"] for entry in self.status()["processes"] if entry["name"] == process))
+        return int(next(entry["pid"] for entry in self.state()["processes"] if entry["name"] == process))
 
     def sql(self, statement: str) -> str:
         """What the database says, columns separated by ``|``."""
-        return self.command("db", "psql", "--home", str(self.home), "-tAc", statement).stdout.strip()
+        with psycopg.connect(self.state()["databaseUrl"], connect_timeout=10) as connection:
+            rows = connection.execute(statement).fetchall()
+        return "\n".join("|".join("" if value is None else str(value) for value in row) for row in rows)
 
     def wait_until(self, holds: Callable[[], bool], seconds: float) -> None:
         """Looks until something holds that only the outside shows."""

@@ -1,5 +1,6 @@
 """Reads at the Go gateway: straight from what contexts publish, without Python, and no older than the reader's own changes."""
 
+import asyncio
 import re
 import shutil
 from collections import Counter
@@ -9,6 +10,14 @@ import httpx
 import pytest
 from natives import BUILD_SECONDS, needs_tools, shared_builds
 from shop import Shop, Visitor
+
+from tricorn.prove.tally import Tallies, read_files
+from tricorn.telemetry import CallStats
+from tricorn.v1 import limits_pb2
+from tricorn.v1.limits_tricorn import LimitsServiceClient
+from tricorn.wire import Endpoints, Service, Wire
+from tricorn.wire.bindings import BINDINGS_FILE, parse_bindings
+from tricorn.wire.endpoints import ENDPOINTS_FILE, LIMITS, parse_endpoints
 
 PATIENCE = 15
 READS = 25
@@ -112,3 +121,65 @@ def test_a_session_that_ends_while_the_edge_is_there_is_refused(fronted: Shop) -
 
     fronted.wait_until(lambda: buyer.http.get("/api/v1/users/me").status_code == 401, PATIENCE)
     assert buyer.http.get("/api/v1/products").status_code == 401
+
+
+def test_the_shop_s_statistics_count_what_the_edge_answers_by_itself(fronted: Shop) -> None:
+    buyer, staff = fronted.buyer(), fronted.demo("staff")
+    products = buyer.products(pageSize=READS)
+    before = _of_the_edge(staff)
+
+    for product in products:
+        assert buyer.http.get(f"/api/v1/products/{product['productId']}").status_code == 200
+    fronted.wait_until(lambda: (_of_the_edge(staff) - before).total() >= 2 * READS, PATIENCE)
+
+    counted = _of_the_edge(staff) - before
+    assert counted["agora.storefront.v1.StorefrontService", "go"] >= READS
+    assert counted["agora.pricing.v1.PricingService", "rust"] >= READS
+    fronted.wait_until(lambda: _judged_of_the_edge(fronted) >= READS, PATIENCE)
+
+
+def _judged_of_the_edge(shop: Shop) -> int:
+    """Calls that the edge asked of the engine, as the guard of a cutover would see them."""
+    return sum(
+        tally.calls
+        for path, said in read_files(shop.home)
+        if path.stem.startswith("edge-")
+        for arm, tally in Tallies.from_json(said["tallies"]).arms.items()
+        if arm.implementation == "rust"
+    )
+
+
+def _of_the_edge(staff: Visitor) -> Counter[tuple[str, str]]:
+    """The calls that the edge answered or asked of native implementations, by contract and who answered."""
+    services = staff.http.get("/api/v1/stats").raise_for_status().json()["services"]
+    return Counter(
+        {
+            (each["name"], each["implementation"]): int(each["calls"])
+            for each in services
+            if each["process"].startswith("edge")
+        }
+    )
+
+
+def test_limits_are_asked_from_inside_of_whoever_has_the_port(fronted: Shop) -> None:
+    staff = fronted.demo("staff")
+    before = _of_the_edge(staff)
+
+    answers = [asyncio.run(_check(fronted, "u:somebody")) for _ in range(2)]
+    fronted.wait_until(lambda: (_of_the_edge(staff) - before)[LIMITS, "go"] == len(answers), PATIENCE)
+
+    assert [(answer.allowed, answer.limit) for answer in answers] == [(True, 600_000)] * 2
+
+
+async def _check(shop: Shop, caller: str) -> limits_pb2.CheckRateLimitResponse:
+    """Asks as a process of the shop would that hosts nothing: by its bindings and endpoints."""
+    endpoints = Endpoints(
+        Service(CallStats()),
+        parse_endpoints((shop.home / ENDPOINTS_FILE).read_text()),
+        bindings=parse_bindings((shop.home / BINDINGS_FILE).read_text()),
+    )
+    try:
+        request = limits_pb2.CheckRateLimitRequest(rate="read", caller=caller)
+        return await LimitsServiceClient(Wire(endpoints)).check_rate_limit(request)
+    finally:
+        await endpoints.close()

@@ -44,7 +44,9 @@ def test_an_order_survives_the_death_of_its_process(shop: Shop, points: list[str
 
     orders = [buyer.order([(film, 1)], key=key) for key in keys]
     assert [order.status_code for order in orders] == [201] * len(points)
-    assert [order.json()["state"] for order in orders] == ["STATE_COMPLETED"] * len(points)
+    # An earlier order that is taken over may pass the point first: then this key's was not begun before.
+    settled = [buyer.settled(order.json()["orderId"])["state"] for order in orders]
+    assert settled == ["STATE_COMPLETED"] * len(points)
     assert len(buyer.http.get("/api/v1/orders").json()["orders"]) == len(points)
     assert int(shop.sql(SOLD.format(film))) == sold + len(points)
     assert shop.sql(STOCK) == "0|0"

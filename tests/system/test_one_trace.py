@@ -1,7 +1,9 @@
 """One quote or purchase is one trace through all languages, as a collector of spans sees it, or whoever asks `tricorn trace`."""
 
 import json
+import os
 import queue
+import signal
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +20,7 @@ NATIVE = [pytest.mark.slow, needs_tools]
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PRICE_BASKET = "agora.pricing.v1.PricingService/PriceBasket"
 SECONDS = 30
+FELL_BACK = "the reference answers instead"
 CREATE_QUOTE = "agora.storefront.v1.StorefrontService/CreateQuote"
 
 
@@ -169,6 +172,40 @@ def test_a_purchase_is_one_trace_through_all_languages_to_the_handler_of_its_eve
     } <= asked
     handled = [span["name"] for span in spans if span["kind"] == "consumer"]
     assert any(name.endswith("agora.orders.v1.OrderPlaced") for name in handled), handled
+
+
+@pytest.mark.parametrize("shape", [pytest.param("native", marks=NATIVE)], indirect=True)
+def test_what_is_logged_of_a_request_carries_the_id_of_its_trace(shop: Shop, shape: str) -> None:
+    visitor, trace = shop.visitor(), uuid.uuid4().hex
+    product = visitor.products(pageSize=1)[0]["productId"]
+    visitor.http.headers["traceparent"] = f"00-{trace}-{CALLER}-01"
+    statuses: set[int] = set()
+
+    def both_have_logged() -> bool:
+        # Both the edge and the shop ask the engine, and have the reference answer when it is late; of many such calls they log a few.
+        statuses.update(
+            {visitor.quote([(product, 2)]).status_code, visitor.http.get(f"/api/v1/products/{product}").status_code}
+        )
+        return {process for process, line in _lines(shop, trace) if line["event"] == FELL_BACK} >= {"edge", "shop"}
+
+    engine = shop.pid("engine")
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        shop.wait_until(both_have_logged, SECONDS)
+    finally:
+        os.kill(engine, signal.SIGCONT)
+
+    assert statuses == {200}
+    assert all(len(line["span_id"]) == 16 for _, line in _lines(shop, trace))
+
+
+def _lines(shop: Shop, trace: str) -> list[tuple[str, dict[str, Any]]]:
+    """What the logs say of a trace, each line with the process whose log it is in."""
+    found = []
+    for log in sorted((shop.home / "logs").glob("*.jsonl")):
+        lines = (json.loads(line) for line in log.read_text().splitlines() if trace in line)
+        found += [(log.stem, line) for line in lines if line.get("trace_id") == trace]
+    return found
 
 
 def test_a_trace_is_shown_as_a_tree_with_times_processes_and_languages(agora: Shop) -> None:

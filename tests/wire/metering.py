@@ -43,6 +43,12 @@ class Meters:
     async def add(self, request: Any, call: Call) -> Any:
         return await self._answer("Add", request.what, call)
 
+    async def seal(self, request: Any, call: Call) -> Any:
+        return await self._answer("Seal", "", call)
+
+    async def turn(self, request: Any, call: Call) -> Any:
+        return await self._answer("Turn", "", call)
+
     async def reset(self, request: Any, call: Call) -> Any:
         return await self._answer("Reset", request.what, call)
 

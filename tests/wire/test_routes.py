@@ -65,7 +65,10 @@ async def test_what_must_not_be_divided_stays_with_python_until_all_of_it_is_bou
         ("Watch", False, ""),
         ("Add", True, ""),
         ("Count", True, "no split key"),
-        ("Add", False, "no table of idempotency keys"),
+        ("Seal", True, ""),
+        ("Add", False, "share no rows"),
+        ("Seal", False, "share no rows"),
+        ("Turn", True, "twice is once"),
         ("Reset", True, "no split key"),
     ],
 )

@@ -64,13 +64,14 @@ class Gateway:
             longest_ttl=max(ttls, default=0.0),
             generation=config.generation,
         )
+        self.limiter = limiter or MemoryLimits(time.monotonic, config.limits.limiter_entries)
         self._addresses = ClientAddresses(list(config.trusted_proxies))
         self._parts = Parts(
             backend=config.backend,
             authenticator=self.authenticator,
             addresses=self._addresses,
             limits=config.limits,
-            limiter=limiter or MemoryLimits(time.monotonic, config.limits.limiter_entries),
+            limiter=self.limiter,
             rates=config.rates,
             cache=self.cache,
             draining=self.draining,
@@ -159,6 +160,8 @@ class Gateway:
             found = problem(PlatformReason.PAYLOAD_TOO_LARGE, "the request's target is too long")
             found.status = 414
             raise ProblemError(found)
+        if request.contradiction is not None:
+            raise ProblemError(request.contradiction)
         at = self._router.find(request.path, request.method)
         if at is None:
             return None, [], None

@@ -58,7 +58,19 @@ class Answer:
 class Request:
     """A request. Metadata headers of the platform that come from outside are not in it."""
 
-    __slots__ = ("_receive", "_scope", "extra", "head", "headers", "identity", "method", "path", "query", "timings")
+    __slots__ = (
+        "_receive",
+        "_scope",
+        "contradiction",
+        "extra",
+        "head",
+        "headers",
+        "identity",
+        "method",
+        "path",
+        "query",
+        "timings",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
@@ -68,6 +80,7 @@ class Request:
         raw: bytes | None = scope.get("raw_path")
         self.path = raw.decode("latin-1") if raw is not None else scope["path"]
         self.query: str = scope["query_string"].decode("latin-1")
+        self.contradiction: Problem | None = None
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name not in headers:
@@ -76,9 +89,8 @@ class Request:
             elif name not in _ONCE:
                 headers[name] += b", " + value
             elif headers[name] != value:
-                raise ProblemError(
-                    problem(PlatformReason.MALFORMED_REQUEST, f"the header {name.decode('latin-1')} stands twice")
-                )
+                detail = f"the header {name.decode('latin-1')} stands twice"
+                self.contradiction = problem(PlatformReason.MALFORMED_REQUEST, detail)
         self.headers = headers
         self.identity: Identity | None = None
         self.extra: Headers = []

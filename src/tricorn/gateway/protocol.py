@@ -19,12 +19,13 @@ from tricorn.gateway.problems import CONTENT_TYPE, Problem, problem
 from tricorn.gateway.upstream import Tunnel, Upstream
 
 _LONGEST_SILENCE_WHILE_WRITING = 30.0
+_NEEDS_HOST = "1.1"
 _LINGER_TIME = 5.0
 """Seconds for which a client may go on sending what no one wants after it has got its last answer."""
 
 
 class _HeadError(Exception):
-    """The head of a request goes beyond a limit; the parser stops at it."""
+    """The head of a request goes beyond a limit or is ambiguous; the parser stops at it."""
 
 
 class _LingeringTransport:
@@ -114,9 +115,21 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._disarm()
+        if self._is_ambiguous():
+            raise _HeadError
         super().on_headers_complete()
         if self.cycle is not None:
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
+
+    def _is_ambiguous(self) -> bool:
+        """Whether it is not said for whom the request is, or its body comes in a coding that nobody here undoes."""
+        hosts = 0
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                return True
+        return hosts > 1 or (hosts == 0 and self.parser.get_http_version() == _NEEDS_HOST)
 
     def on_response_complete(self) -> None:
         if self._lingers:

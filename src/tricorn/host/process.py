@@ -29,10 +29,10 @@ from tricorn.v1 import stats_pb2
 from tricorn.v1.stats_tricorn import StatsServiceBase
 from tricorn.wire import BindingsFile, Call, Endpoints, GrpcServer, Service, Wire, call_scope
 from tricorn.wire.bindings import BINDINGS_FILE
-from tricorn.wire.endpoints import ENDPOINTS_FILE, EndpointsFile
+from tricorn.wire.endpoints import ENDPOINTS_FILE, STATS, EndpointsFile
 
 _log = telemetry.get_logger("tricorn.host")
-_STATS = "tricorn.v1.StatsService/GetProcessStats"
+_STATS = f"{STATS}/GetProcessStats"
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _OTHERS_SECONDS = 60.0
@@ -203,7 +203,10 @@ class Process:
         return found
 
     async def gather_stats(self) -> list[stats_pb2.ProcessStats]:
-        """The counters of this process and of every other in Python that answers in time. Calls of native ones are counted by who asks."""
+        """The counters of this process, of every other in Python, and of native gateways, as far as they answer in time.
+
+        Calls of other native processes are counted by who asks.
+        """
         policy = method_policy(_STATS)
 
         async def ask(address: str) -> stats_pb2.ProcessStats | None:
@@ -215,7 +218,8 @@ class Process:
                     return None
             return answer  # type: ignore[return-value]
 
-        others = await asyncio.gather(*(ask(address) for address in self._others()))
+        addresses = [*self._others(), *self.endpoints.natives(STATS)]
+        others = await asyncio.gather(*map(ask, addresses))
         return [self.process_stats(), *(stats for stats in others if stats is not None)]
 
     def _others(self) -> list[str]:

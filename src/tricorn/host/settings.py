@@ -80,6 +80,8 @@ EARLY_VARIABLES = {
     "TRICORN_HOME": "Where state lies, as `--home` names it. Default: `.tricorn` beside the application's folder.",
     "TRICORN_SHAPE": "The shape that `up` starts, as `--shape` names it. Default: `grow` where `tricorn.toml` has one, else its first.",
     "TRICORN_BUILD_DIR": "Where native parts are built, a folder for each; homes may share it. Default: `build` in the home.",
+    "TRICORN_CLOCK_OFFSETS": "Seconds that the clocks of single processes are off, `shop=60,inventory=-60`; for tests of drifting clocks. "
+    "Default: what TRICORN_CLOCK_OFFSET says.",
     "TRICORN_DATABASE_SECRET": "With DATABASE_URL: what the passwords of the contexts' roles are derived from. Machines that share a "
     "database share it. Default: `database.secret` in the home, made on first use.",
     "REDIS_URL": "A Redis in which gateways in Go count requests together and share answers: redis://host:port/0. While it is away each counts "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tricorn.data.sockets import process_folder
 from tricorn.host.references import REFERENCE
-from tricorn.wire.endpoints import ENDPOINTS_FILE, dump_endpoints
+from tricorn.wire.endpoints import ENDPOINTS_FILE, LIMITS, dump_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,12 +38,14 @@ def numbered(address: str, number: int) -> str:
 
 
 def python_endpoints(manifest: Manifest, addresses: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
-    """Where Python answers each contract: addresses by contract and implementation."""
+    """Where Python answers each contract, the gateway's limits among them: addresses by contract and implementation."""
     found: dict[str, dict[str, list[str]]] = {}
     for process, address in addresses.items():
         for context in manifest.processes[process].contexts:
             for contract in manifest.contexts[context].contracts:
                 found.setdefault(contract, {REFERENCE: []})[REFERENCE].append(address)
+        if manifest.processes[process].gateway:
+            found.setdefault(LIMITS, {REFERENCE: []})[REFERENCE].append(address)
     return found
 
 

@@ -11,11 +11,14 @@ from tricorn.host.references import GATEWAY, REFERENCE
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.growth import Part
 from tricorn.supervise.handover import EdgeKeeper
+from tricorn.wire.endpoints import CHECK_RATE_LIMIT, LIMITS, STATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tricorn.supervise.handover import FrontKeeper
+
+_OF_THE_PLATFORM = (STATS, LIMITS)
 
 
 @dataclass
@@ -86,7 +89,7 @@ class EdgePart(Part):
         self._started.set()
         if not self.keeper.ready.is_set() or self.edge.is_outdated:
             await self.edge.take()
-        self.places.bind_at_gateway(self.plan.methods, self.plan.language)
+        self._bind_its_own()
         self._at("up")
         self.found[GATEWAY] = "chosen by an operator"
 
@@ -109,7 +112,7 @@ class EdgePart(Part):
         if self.places.chosen(GATEWAY):
             if self.places.native(GATEWAY) == self.plan.language and not self.keeper.ready.is_set():
                 await self.edge.take()
-                self.places.bind_at_gateway(self.plan.methods, self.plan.language)
+                self._bind_its_own()
             self.found[GATEWAY] = "chosen by an operator"
             self.say("gateway is as an operator chose")
             return ""
@@ -121,18 +124,19 @@ class EdgePart(Part):
         if not self.keeper.ready.is_set() or self.edge.is_outdated:
             await self.edge.take()
         self.places.bind(GATEWAY, self.plan.language)
-        self.places.bind_at_gateway(self.plan.methods, self.plan.language)
+        self._bind_its_own()
         self._say_bound(GATEWAY, same, str(found["gain"]))
         return ""
 
     def give_up(self, error: SuperviseError, stage: str = "not there") -> list[str]:
         stays = super().give_up(error, stage)
-        self.places.left(self.plan.methods, self.plan.language)
+        self.places.left([*_OF_THE_PLATFORM, CHECK_RATE_LIMIT, *self.plan.methods], self.plan.language)
         return stays
 
     def _left(self) -> None:
         """Python has the port: what this part answered goes back, as far as no operator bound it."""
-        self.places.left([*self._contracts, *self.plan.methods], self.plan.language)
+        own = [*self._contracts, *_OF_THE_PLATFORM, CHECK_RATE_LIMIT, *self.plan.methods]
+        self.places.left(own, self.plan.language)
         for contract in self.plan.contracts:
             self.found.pop(contract, None)
 
@@ -148,4 +152,8 @@ class EdgePart(Part):
         return word
 
     def _moved(self, address: str) -> None:
-        self.places.arrived(self._contracts, self.plan.language, address)
+        self.places.arrived([*self._contracts, *_OF_THE_PLATFORM], self.plan.language, address)
+
+    def _bind_its_own(self) -> None:
+        """What it answers by itself because it has the port; its limits, since only it sees what is asked in public."""
+        self.places.bind_at_gateway([*self.plan.methods, CHECK_RATE_LIMIT], self.plan.language)

@@ -265,6 +265,22 @@ class EdgeKeeper(Keeper):
             await self._front.open()
         return how, words
 
+    async def _seen(self, silent: float) -> None:
+        """Have Python accept beside a process that stands still, so that only whoever it had accepted waits for it."""
+        child, doubted = self.child, silent >= self._around.limits.doubt
+        if doubted == self._front.wanted:
+            return
+        async with self._turn:
+            if child is not self.child:
+                return
+            try:
+                async with asyncio.timeout(self._around.limits.doubt):
+                    await (self._front.open() if doubted else self._front.leave())
+            except (SuperviseError, TimeoutError) as error:
+                _log.error("python was asked about the public port in vain", doubted=doubted, exc_info=error)
+                return
+        _log.warning("python accepts beside the gateway, which is silent" if doubted else "the gateway answers again")
+
     def _seen_program(self) -> tuple[int, ...]:
         try:
             status = Path(self._first.command[0]).stat()

@@ -207,7 +207,11 @@ class Keeper:
             began = time.monotonic()
             answer = await asyncio.to_thread(self._pulse.serving, limits.pulse)
             missed = 0.0 if answer is not None else missed + limits.pulse
+            await self._seen(missed)
             await asyncio.sleep(max(0.0, limits.pulse - (time.monotonic() - began)))
+
+    async def _seen(self, silent: float) -> None:
+        """Told after each question for how many seconds there was no answer."""
 
 
 def ended(status: int) -> str:

@@ -11,7 +11,8 @@ class Limits:
 
     A gateway that hands over gets `leave` for the requests that it still has, and for connections that are kept for the next one.
 
-    Every `pulse` a process is asked for its health; one that has given no answer for `silent` is replaced.
+    Every `pulse` a process is asked for its health; one that has given no answer for `silent` is replaced. A gateway that has given none for
+    `doubt` is helped out: Python accepts on the public port as well until it answers again.
     """
 
     ready: float = 60.0
@@ -26,3 +27,4 @@ class Limits:
     longest_backoff: float = 10.0
     pulse: float = 1.0
     silent: float = 10.0
+    doubt: float = 3.0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tricorn.supervise.home import Home
 
 _METRICS = "TRICORN_METRICS_ADDRESS"
+_CLOCK, _CLOCKS = "TRICORN_CLOCK_OFFSET", "TRICORN_CLOCK_OFFSETS"
 _GROW = "grow"
 
 
@@ -105,7 +106,8 @@ def _python(manifest: Manifest, home: Home, name: str, address: str, *, fronted:
     command = (*_tricorn(manifest), "serve", name, "--home", str(home.path), "--listen", address)
     if gateway and fronted:
         command = (*command, "--mounts", f"{address.removesuffix('.sock')}.http")
-    return ProcessPlan(name, command, gateway=gateway, address=address, environment={} if gateway else _own_metrics())
+    environment = {**({} if gateway else _own_metrics()), **_own_clock(name)}
+    return ProcessPlan(name, command, gateway=gateway, address=address, environment=environment)
 
 
 def _part(manifest: Manifest, home: Home, name: str, address: str, database: tuple[Server, str]) -> PartPlan:
@@ -122,7 +124,13 @@ def _part(manifest: Manifest, home: Home, name: str, address: str, database: tup
     return PartPlan(
         part,
         native.language,
-        process=ProcessPlan(name, command, gateway=native.gateway, address=address, environment={"DATABASE_URL": ""}),
+        process=ProcessPlan(
+            name,
+            command,
+            gateway=native.gateway,
+            address=address,
+            environment={"DATABASE_URL": "", **_own_clock(name)},
+        ),
         build=ProcessPlan(f"build-{part}", (*_module("building"), *about, "--log", str(log))),
         check=ProcessPlan(f"check-{part}", (*_module("checking"), *about)),
         contracts=(*([GATEWAY] if native.gateway else []), *native.contracts),
@@ -135,6 +143,12 @@ def _own_metrics() -> dict[str, str]:
     """The address of metrics that the operator chose is the gateway's; the others take a free port beside it."""
     host = os.environ.get(_METRICS, "").rpartition(":")[0]
     return {_METRICS: f"{host}:0"} if host and not host.startswith("unix") else {}
+
+
+def _own_clock(name: str) -> dict[str, str]:
+    """How far the clock of one process is off, where a test says so."""
+    said = dict(entry.strip().split("=", 1) for entry in os.environ.get(_CLOCKS, "").split(",") if "=" in entry)
+    return {_CLOCK: said[name]} if name in said else {}
 
 
 def _tricorn(manifest: Manifest) -> tuple[str, ...]:

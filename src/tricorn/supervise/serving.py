@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import cProfile
+import gc
 import json
 import signal
 import time
@@ -28,6 +29,7 @@ from tricorn.gateway import (
     Rate,
     create_app,
 )
+from tricorn.gateway.checking import LimitsServer
 from tricorn.host import Manifest, Process, Settings
 from tricorn.host.manifest import Rate as DeclaredRate
 from tricorn.prove.proving import Proving
@@ -37,6 +39,8 @@ from tricorn.telemetry.server import MetricsServer, registry
 from tricorn.v1 import auth_pb2
 from tricorn.wire import call_scope
 from tricorn.wire.bindings import OVER_THE_CAP
+
+_YOUNG_OBJECTS = 5000
 
 _SERVER_ERROR = 500
 
@@ -109,6 +113,7 @@ async def _run(process: Process, public: PublicPort | None, on_ready: Callable[[
     await process.start()
     try:
         await metrics.start(settings.metrics_address, note=process.home / f"{process.name}.metrics")
+        _leave_out_what_stays()
         with _profiled(settings, process.name):
             if gateway is None or public is None:
                 on_ready()
@@ -119,6 +124,12 @@ async def _run(process: Process, public: PublicPort | None, on_ready: Callable[[
         await process.stop()
         await metrics.stop()
         telemetry.shutdown_tracing()
+
+
+def _leave_out_what_stays() -> None:
+    """What was loaded stays: the collector of cycles would look through all of it time and again."""
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
 
 
 @contextlib.contextmanager
@@ -176,6 +187,8 @@ def make_gateway(manifest: Manifest, process: Process) -> Gateway:
             observer=_observer(process),
         )
     )
+
+    process.service.add(LimitsServer(gateway.limiter, gateway.config.rates))
 
     async def revoke(event: auth_pb2.SessionRevoked, _meta: object) -> None:
         gateway.revoke(event.session_id, event.expire_time.ToNanoseconds() / 1e9)

@@ -123,6 +123,11 @@ class Endpoints:
         """Every address of a Python process that is known, once."""
         return sorted({address for each in self._endpoints.values() for address in each.get(REFERENCE, ())})
 
+    def natives(self, contract: str) -> list[str]:
+        """Every address of another implementation than Python's that is listed for a contract, once."""
+        listed = self._endpoints.get(contract, {}).items()
+        return sorted({address for name, at in listed if name != REFERENCE for address in at})
+
     @property
     def placeless(self) -> list[str]:
         """What is bound to an implementation that has no address, so that Python answers: ``TARGET to IMPLEMENTATION``.

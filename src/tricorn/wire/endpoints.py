@@ -16,6 +16,14 @@ from tricorn.wire.watched import WatchedFile
 ENDPOINTS_FILE = "endpoints.json"
 SCHEMA_VERSION = 1
 
+STATS = "tricorn.v1.StatsService"
+"""The platform's contract that every process answers for itself. Listed are those whose calls nobody else counts: native gateways."""
+
+LIMITS = "tricorn.v1.LimitsService"
+"""The platform's contract that whoever has the public port answers."""
+
+CHECK_RATE_LIMIT = f"{LIMITS}/CheckRateLimit"
+
 Addresses = Mapping[str, Mapping[str, Sequence[str]]]
 """Addresses (``unix:PATH`` or ``HOST:PORT``) by contract and implementation."""
 

@@ -35,8 +35,14 @@ def why_whole(policy: MethodPolicy, *, shared: bool) -> str:
         return "its requests come as a stream"
     if _key_field(policy) is None:
         return f"its split key {policy.split_key!r} is no single string, number or bytes of its request"
-    if not policy.safe and not (shared and policy.idempotency_key_field):
-        return "it has effects, and the implementations share no table of idempotency keys"
+    return "" if policy.safe else _why_effects_stay_together(policy, shared=shared)
+
+
+def _why_effects_stay_together(policy: MethodPolicy, *, shared: bool) -> str:
+    if not shared:
+        return "it has effects, and the implementations share no rows"
+    if not (policy.idempotent or policy.idempotency_key_field):
+        return "it has effects, and neither a key nor its contract says that twice is once"
     return ""
 
 
