@@ -52,6 +52,7 @@ def test_generated_rust_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     if missing := missing_tool():
         pytest.skip(missing)
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CARGO_PROFILE_DEV_DEBUG", "none")
 
     stale = generated_rust(load_manifest(AGORA), check=True)
 

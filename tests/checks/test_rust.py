@@ -38,8 +38,9 @@ def cargo(workspace: Path, *arguments: str) -> str:
             **os.environ,
             "CARGO_TARGET_DIR": str(build_folder("engine", ROOT / ".tricorn")),
             "CARGO_TERM_COLOR": "never",
-            # Line tables are enough for a backtrace, and halve what is written.
-            "CARGO_PROFILE_DEV_DEBUG": "line-tables-only",
+            # Where it panicked is said without; what a debugger wants is half of what is compiled and written.
+            "CARGO_PROFILE_DEV_DEBUG": "none",
+            "CARGO_INCREMENTAL": "0",
             "PYO3_PYTHON": sys.executable,
         },
         capture_output=True,
@@ -82,9 +83,9 @@ def deny() -> Path:
     return program
 
 
-def denied(deny: Path, workspace: Path, *about: str, offline: bool = True) -> subprocess.CompletedProcess[str]:
-    """What cargo-deny finds in the crates that a workspace depends on."""
-    command = [str(deny), *(["--offline"] if offline else []), "--config", str(PLATFORM / "deny.toml"), "check", *about]
+def denied(deny: Path, workspace: Path, *about: str) -> subprocess.CompletedProcess[str]:
+    """What cargo-deny finds in the crates that a workspace depends on, those for other machines than this among them."""
+    command = [str(deny), "--locked", "--config", str(PLATFORM / "deny.toml"), "check", *about]
     return subprocess.run(command, cwd=workspace, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
 
 
@@ -99,7 +100,7 @@ def test_licences_versions_and_sources_of_all_dependencies_are_allowed(deny: Pat
 @pytest.mark.full
 @pytest.mark.parametrize("workspace", WORKSPACES)
 def test_no_dependency_has_a_known_vulnerability(deny: Path, workspace: Path) -> None:
-    found = denied(deny, workspace, "advisories", offline=False)
+    found = denied(deny, workspace, "advisories")
 
     if "failed to fetch advisory database" in found.stderr:
         pytest.skip("the database of advisories cannot be reached")

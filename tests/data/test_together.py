@@ -60,6 +60,23 @@ async def test_one_that_fails_takes_nothing_of_the_others_with_it(pears: Databas
     assert await names(pears) == ["a", "c"]
 
 
+async def test_one_that_cannot_even_be_sent_takes_nothing_of_the_others_with_it(pears: Database) -> None:
+    add = Together(pears, _ADD, order=itemgetter(0))
+
+    outcomes = await asyncio.gather(add("a", 1), add("b", "heavy"), add("c", 1), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [asyncpg.Record, asyncpg.DataError, asyncpg.Record]
+    assert await names(pears) == ["a", "c"]
+
+
+async def test_what_cannot_be_put_in_order_is_told_so_and_strands_nobody(pears: Database) -> None:
+    add = Together(pears, _ADD, order=itemgetter(0))
+
+    outcomes = await asyncio.gather(add("a", 1), add(None, 1), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [TypeError, TypeError]
+
+
 async def test_a_lost_connection_is_told_to_all_and_nothing_is_run_again(pears: Database) -> None:
     end = Together(
         pears, "SELECT CASE WHEN $1 THEN pg_terminate_backend(pg_backend_pid()) ELSE true END", order=itemgetter(0)

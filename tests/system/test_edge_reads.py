@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from natives import BUILD_SECONDS, needs_tools, shared_builds
 from shop import Shop, Visitor
 
+from tricorn.contract import PlatformReason, Refusal
 from tricorn.prove.tally import Tallies, read_files
 from tricorn.telemetry import CallStats
 from tricorn.v1 import limits_pb2
@@ -20,6 +22,7 @@ from tricorn.wire.bindings import BINDINGS_FILE, parse_bindings
 from tricorn.wire.endpoints import ENDPOINTS_FILE, LIMITS, parse_endpoints
 
 PATIENCE = 15
+_NOT_NOW = {PlatformReason.DEADLINE_EXCEEDED, PlatformReason.UNAVAILABLE}
 READS = 25
 
 pytestmark = [
@@ -166,7 +169,7 @@ def test_limits_are_asked_from_inside_of_whoever_has_the_port(fronted: Shop) -> 
     before = _of_the_edge(staff)
 
     answers = [asyncio.run(_check(fronted, "u:somebody")) for _ in range(2)]
-    fronted.wait_until(lambda: (_of_the_edge(staff) - before)[LIMITS, "go"] == len(answers), PATIENCE)
+    fronted.wait_until(lambda: (_of_the_edge(staff) - before)[LIMITS, "go"] >= len(answers), PATIENCE)
 
     assert [(answer.allowed, answer.limit) for answer in answers] == [(True, 600_000)] * 2
 
@@ -180,6 +183,12 @@ async def _check(shop: Shop, caller: str) -> limits_pb2.CheckRateLimitResponse:
     )
     try:
         request = limits_pb2.CheckRateLimitRequest(rate="read", caller=caller)
-        return await LimitsServiceClient(Wire(endpoints)).check_rate_limit(request)
+        ends = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await LimitsServiceClient(Wire(endpoints)).check_rate_limit(request)
+            except Refusal as refusal:  # the contract allows half a second, and the machine may be busy
+                if refusal.reason not in _NOT_NOW or time.monotonic() > ends:
+                    raise
     finally:
         await endpoints.close()

@@ -101,6 +101,7 @@ def test_a_process_that_stands_still_for_ten_seconds_is_waited_for_or_replaced(s
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+        shop.wait_until(lambda: whole(shop) or is_back(shop, "inventory", pid), PATIENCE)
 
     said_properly(asker.heard)
     assert {each.status for each in asker.of("me")} == {200}

@@ -18,7 +18,7 @@ type past struct {
 	seen      map[int64]struct{} // above low
 	order     []sighting         // of what is in seen, in the order of sight
 	holes     []int64
-	// crowded is when there were last too many holes to be asked for one by one; until their time is over all above low is read again.
+	// crowded is when there were last too many holes to be asked for one by one; until a look after their time all above low is read again.
 	crowded time.Time
 }
 
@@ -32,8 +32,8 @@ func newPast(late time.Duration) *past {
 }
 
 // unseen says where what was not seen may be: above a position, and at others below it.
-func (p *past) unseen(now time.Time) (int64, []int64) {
-	if p.high <= p.low || (!p.crowded.IsZero() && now.Sub(p.crowded) <= p.late) {
+func (p *past) unseen() (int64, []int64) {
+	if p.high <= p.low || !p.crowded.IsZero() {
 		return p.low, nil
 	}
 	return p.high, slices.Clone(p.holes)
@@ -69,4 +69,7 @@ func (p *past) forget(now time.Time) {
 		_, filled := p.seen[hole]
 		return filled || hole <= p.low
 	})
+	if now.Sub(p.crowded) > p.late {
+		p.crowded = time.Time{}
+	}
 }

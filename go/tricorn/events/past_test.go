@@ -26,7 +26,7 @@ func TestWhatWasSeenIsNotAskedForAgain(t *testing.T) {
 	p.low = 10
 
 	fresh := saw(p, noon, 11, 12, 13, 12)
-	after, between := p.unseen(noon)
+	after, between := p.unseen()
 
 	assert.Equal(t, []int64{11, 12, 13}, fresh)
 	assert.Equal(t, int64(13), after)
@@ -37,11 +37,11 @@ func TestAHoleIsAskedForUntilItIsFilledOrNoTransactionCanFillIt(t *testing.T) {
 	p := newPast(late)
 	saw(p, noon, 1, 4)
 
-	_, open := p.unseen(noon)
+	_, open := p.unseen()
 	fresh := saw(p, noon.Add(time.Second), 2)
-	_, left := p.unseen(noon.Add(time.Second))
+	_, left := p.unseen()
 	saw(p, noon.Add(late+time.Second))
-	after, none := p.unseen(noon.Add(late + time.Second))
+	after, none := p.unseen()
 
 	assert.Equal(t, []int64{2, 3}, open)
 	assert.Equal(t, []int64{2}, fresh)
@@ -54,10 +54,10 @@ func TestWithTooManyHolesAllIsReadAgainForAsLongAsTheyMayBeFilled(t *testing.T) 
 	p := newPast(late)
 	saw(p, noon, 1, 2+2*mostHoles)
 
-	crowded, none := p.unseen(noon.Add(late))
-	fresh := saw(p, noon.Add(late), 1, 5, 2+2*mostHoles)
-	saw(p, noon.Add(late+time.Second))
-	calm, _ := p.unseen(noon.Add(late + time.Second))
+	saw(p, noon.Add(late-time.Second), 1, 2+2*mostHoles)
+	crowded, none := p.unseen()
+	fresh := saw(p, noon.Add(late+time.Second), 1, 5, 2+2*mostHoles) // committed in its last moment
+	calm, _ := p.unseen()
 
 	assert.Zero(t, crowded)
 	assert.Empty(t, none)

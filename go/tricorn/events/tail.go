@@ -191,7 +191,7 @@ func (t *Tail) look(ctx context.Context) error {
 }
 
 func (t *Tail) read(ctx context.Context) ([]row, error) {
-	after, between := t.past.unseen(time.Now())
+	after, between := t.past.unseen()
 	found, err := t.log.Query(ctx, t.after(), after, between, t.types())
 	if err == nil {
 		var rows []row

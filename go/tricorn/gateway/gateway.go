@@ -201,7 +201,7 @@ func (g *gateway) recover(w *answerWriter, r *http.Request, cause any) bool {
 
 func (g *gateway) serve(w *answerWriter, r *http.Request, x *exchange.Exchange) {
 	path, query := target(r)
-	place, fits := g.config.Shed.Enter(strings.HasPrefix(path, watched))
+	place, fits := g.config.Shed.Enter(path == watched || strings.HasPrefix(path, watched+"/"))
 	defer place.Leave()
 	if !fits {
 		x.Refuse(w, r, shed.Busy())

@@ -97,9 +97,9 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // isUnreadable tells whether a request is one of those that net/http reads and that are no HTTP to others, so that no handler should see them: for a
-// proxy, with a target beyond ASCII, or with a body of two lengths.
+// proxy, with a target beyond ASCII, with a body of two lengths, or in HTTP/1 that calls itself HTTP/2.
 func isUnreadable(r *http.Request, conn *drain.Conn) bool {
-	return r.ProtoMajor == 1 && (r.Method == http.MethodConnect || !isASCII(r.RequestURI) ||
+	return !conn.Framed() && (r.ProtoMajor != 1 || r.Method == http.MethodConnect || !isASCII(r.RequestURI) ||
 		(len(r.TransferEncoding) > 0 && conn.Contradicts()))
 }
 

@@ -28,10 +28,15 @@ var keepHeapFloor = sync.OnceFunc(func() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
+	held := 0
 	follow := func() {
 		sample := []metrics.Sample{{Name: liveBytes}}
 		metrics.Read(sample)
-		debug.SetGCPercent(percentFor(sample[0].Value.Uint64()))
+		// To set it stops the world, if only for a moment.
+		if percent := percentFor(sample[0].Value.Uint64()); percent != held {
+			held = percent
+			debug.SetGCPercent(percent)
+		}
 	}
 	follow()
 	afterEachCollection(follow)

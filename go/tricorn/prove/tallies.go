@@ -38,6 +38,7 @@ type Tallies struct {
 	arms    sync.Map // arm -> *tally
 	writing sync.Mutex
 	read    bool
+	gone    []string // files of processes that are no more, whose counts go on here
 	changed time.Time
 	written []byte
 }
@@ -87,7 +88,7 @@ func (t *Tallies) Close() error {
 }
 
 func (t *Tallies) write() error {
-	before := t.inherit()
+	t.inherit()
 	said := t.describe()
 	if len(said) == 0 {
 		return nil
@@ -104,27 +105,27 @@ func (t *Tallies) write() error {
 		return fmt.Errorf("write down what was counted: %w", err)
 	}
 	t.written = text
-	for _, path := range before {
+	for _, path := range t.gone {
 		_ = os.Remove(path) // who counts it twice sees a process that did more, not another one
 	}
+	t.gone = nil
 	return nil
 }
 
-// inherit takes over, once, what processes of this name counted that are no more, and gives their files.
-func (t *Tallies) inherit() []string {
+// inherit takes over, once, what processes of this name counted that are no more, one that had the same number among them.
+func (t *Tallies) inherit() {
 	if t.read {
-		return nil
+		return
 	}
 	t.read = true
 	paths, err := filepath.Glob(filepath.Join(t.folder, t.process+"-*.json"))
 	if err != nil {
-		return nil
+		return
 	}
-	var gone []string
 	for _, path := range paths {
 		number := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), t.process+"-"), ".json")
 		pid, err := strconv.Atoi(number)
-		if err != nil || path == t.path || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if err != nil || (path != t.path && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)) {
 			continue
 		}
 		var said file
@@ -135,9 +136,10 @@ func (t *Tallies) inherit() []string {
 		for _, each := range said.Tallies {
 			t.of(arm{each.Method, each.Implementation, each.Generation}).merge(each)
 		}
-		gone = append(gone, path)
+		if path != t.path {
+			t.gone = append(t.gone, path)
+		}
 	}
-	return gone
 }
 
 // describe gives every tally, those of long gone generations left out and forgotten.

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from tricorn.contract import Refusal
 from tricorn.data.database import Database, Record
 
 MOST = 64
@@ -24,7 +25,7 @@ class Together:
     What is asked for while a transaction is on its way makes the next one, which begins when that one has ended, or beside
     it when it takes longer than `PATIENCE_SECONDS`: it may be waiting for a lock. Nobody is answered before the commit. A
     statement that fails takes nothing of the others with it: they are run again, each by itself, if the server said that
-    nothing had happened; if the connection was lost, all are told so. Whoever is cancelled before the transaction begins
+    one had failed; if the connection was lost or the server is not there, all are told so. Whoever is cancelled before the transaction begins
     is left out of it, and afterwards has had it done.
 
     Args:
@@ -94,7 +95,6 @@ class Together:
         if batch:
             loop = asyncio.get_running_loop()
             self._begun = loop.time()
-            batch.sort(key=lambda one: self._order(one[0]))
             # It is no part of the call that happened to come first.
             task = loop.create_task(self._run(batch), context=contextvars.Context())
             self._running.add(task)
@@ -110,15 +110,21 @@ class Together:
             await self._alone(*batch[0])
             return
         try:
+            batch = sorted(batch, key=lambda one: self._order(one[0]))
             rows = await self._database.fetchmany(self._statement, [args for args, _ in batch])
             for (_, answer), row in zip(batch, rows, strict=True):
                 _answer(answer, row)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits for it
-            if not _nothing_happened(error):
+            if not _is_one_of_them(error):
                 _fail(batch, error)
                 return
-            for one in batch:
-                await self._alone(*one)
+            few = asyncio.Semaphore(self._at_once)  # nobody waits long behind those who wait for a lock
+
+            async def alone(one: _Waiting) -> None:
+                async with few:
+                    await self._alone(*one)
+
+            await asyncio.gather(*map(alone, batch))
 
     async def _alone(self, args: tuple[Any, ...], answer: asyncio.Future[Record | None]) -> None:
         if answer.done():
@@ -131,9 +137,13 @@ class Together:
             _answer(answer, row)
 
 
-def _nothing_happened(error: Exception) -> bool:
-    """Whether the server said that the transaction failed; else nobody knows what became of it."""
-    said = error.__cause__ or error
+def _is_one_of_them(error: Exception) -> bool:
+    """Whether the server said that a statement failed, and nothing was done; else nobody knows, or it would say so to each."""
+    said = error.__cause__ if isinstance(error, Refusal) else error
+    if isinstance(said, asyncpg.OperatorInterventionError):
+        return isinstance(
+            said, asyncpg.QueryCanceledError
+        )  # by its time limit; the others mean that the server is going, or not there yet
     return isinstance(said, asyncpg.PostgresError) and not isinstance(said, asyncpg.PostgresConnectionError)
 
 

@@ -126,7 +126,7 @@ class Tail:
             low = await self._database.fetchval(_START, types, self._late_seconds)
             self._past = Past(low, self._late_seconds)
         past = self._past
-        rows = await self._database.fetch(_READ, *past.unseen(began), types)
+        rows = await self._database.fetch(_READ, *past.unseen(), types)
         gap = first or began - self._looked > self._gap_seconds
         self._looked = time.monotonic()
         if gap:

@@ -57,7 +57,7 @@ class Subscription(Generic[R]):
     reset: Reset[R] | None = None
     batch: int = BATCH
     handlers: dict[str, tuple[type[Message], Handler[R]]] = field(default_factory=dict)
-    # Batches of a group follow each other: two at once would lock the rows of their effects in two orders.
+    # Batches of a group follow each other in this process: two at once would lock the rows of their effects in two orders.
     _batches: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     def on(self, event_class: type[Message], handler: Handler[R]) -> None:

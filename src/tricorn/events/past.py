@@ -7,7 +7,7 @@ them, for as long as a transaction may take. A look asks for what follows the hi
 from collections import deque
 
 MOST_HOLES = 256
-"""So many places between known events are asked for one by one."""
+"""So many places between known events are asked for one by one; events of other types are such places, too."""
 
 
 class Past:
@@ -20,15 +20,15 @@ class Past:
         self._seen: set[int] = set()
         self._order: deque[tuple[float, int]] = deque()
         self._holes: list[int] = []
-        self._crowded = float("-inf")
-        """When there were last too many holes: until their time is over all above `low` is read again."""
+        self._crowded: float | None = None
+        """When there were last too many holes: until a look after their time all above `low` is read again."""
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def unseen(self, now: float) -> tuple[int, list[int]]:
+    def unseen(self) -> tuple[int, list[int]]:
         """Where what was not seen may be: above a position, and at others below it."""
-        if self._high <= self._low or now - self._crowded <= self._late_seconds:
+        if self._high <= self._low or self._crowded is not None:
             return self._low, []
         return self._high, list(self._holes)
 
@@ -53,3 +53,5 @@ class Past:
             self._low = max(self._low, position)
             self._seen.discard(position)
         self._holes = [hole for hole in self._holes if hole > self._low and hole not in self._seen]
+        if self._crowded is not None and now - self._crowded > self._late_seconds:
+            self._crowded = None

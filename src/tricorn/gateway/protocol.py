@@ -123,13 +123,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_ambiguous(self) -> bool:
         """Whether it is not said for whom the request is, or its body comes in a coding that nobody here undoes."""
-        hosts = 0
+        hosts = codings = 0
         for name, value in self.headers:
             if name == b"host":
                 hosts += 1
-            elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                return True
-        return hosts > 1 or (hosts == 0 and self.parser.get_http_version() == _NEEDS_HOST)
+            elif name == b"transfer-encoding":
+                codings += 1
+                if value.lower() != b"chunked":
+                    return True
+        return hosts > 1 or codings > 1 or (hosts == 0 and self.parser.get_http_version() == _NEEDS_HOST)
 
     def on_response_complete(self) -> None:
         if self._lingers:

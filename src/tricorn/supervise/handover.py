@@ -268,7 +268,7 @@ class EdgeKeeper(Keeper):
     async def _seen(self, silent: float) -> None:
         """Have Python accept beside a process that stands still, so that only whoever it had accepted waits for it."""
         child, doubted = self.child, silent >= self._around.limits.doubt
-        if doubted == self._front.wanted:
+        if child is None or doubted == self._front.wanted:
             return
         async with self._turn:
             if child is not self.child:

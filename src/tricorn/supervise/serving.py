@@ -128,6 +128,7 @@ async def _run(process: Process, public: PublicPort | None, on_ready: Callable[[
 
 def _leave_out_what_stays() -> None:
     """What was loaded stays: the collector of cycles would look through all of it time and again."""
+    gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
 

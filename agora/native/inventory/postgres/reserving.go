@@ -105,9 +105,12 @@ func (r *Reserving) leaveOthersTheirs(decided *decision, there *present) {
 	}
 }
 
-// awaitStock waits until nobody has locked the stock of products.
+// awaitStock waits until nobody has locked the stock of products, or until a connection was lost or sacrificed meanwhile: nothing was done, so the
+// claim is simply tried again.
 func (r *Reserving) awaitStock(ctx context.Context, products []uuid.UUID) error {
-	if _, err := queries.New(r.pool).LockStock(ctx, products); err != nil {
+	_, err := queries.New(r.pool).LockStock(ctx, products)
+	state := stateOf(err)
+	if err != nil && (ctx.Err() != nil || !lost(err) && state != serializationFailure && state != deadlockDetected) {
 		return fmt.Errorf("waiting for stock that somebody else has locked: %w", err)
 	}
 	return nil

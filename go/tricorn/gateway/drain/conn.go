@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,6 @@ const (
 	lingerTime = 5 * time.Second
 	// writePiece is what a client must take within the time that it gets for reading its answer.
 	writePiece = 64 << 10
-	preface    = "PRI * HTTP/2.0"
 )
 
 // Conn is a connection that knows whether it is busy, gives up on clients that do not read, and lets clients that are still sending read their last
@@ -31,8 +31,9 @@ type Conn struct {
 	faulted  atomic.Bool  // an answer was sent by Fault
 	framed   atomic.Bool  // it speaks HTTP/2, where a connection reads frames all the time
 	aborted  atomic.Bool  // net/http ended a read of its own, by a deadline long past
-	writable atomic.Int64 // until when, since the process began, the client may take what was written
 	closing  sync.Once
+	armed    sync.Mutex    // keeps writable and the socket's own deadline alike
+	writable time.Duration // until when, since the process began, the client may take what was written; zero: not known
 	framing  framing
 }
 
@@ -54,6 +55,14 @@ func Of(ctx context.Context) *Conn {
 	return conn
 }
 
+// watch is for http.Server.ConnState. What net/http reads until a connection is active is a head; what it reads from then until it is idle is not,
+// though behind a body it may be the beginning of one.
+func watch(c net.Conn, state http.ConnState) {
+	if conn, ok := c.(*Conn); ok {
+		conn.framing.taken.Store(state == http.StateActive)
+	}
+}
+
 // Begin says that a request is being answered, until End; body is the length that it announced, negative where that is unknown.
 func (c *Conn) Begin(body int64) {
 	if c != nil {
@@ -63,11 +72,17 @@ func (c *Conn) Begin(body int64) {
 	}
 }
 
+// Framed tells whether it speaks HTTP/2.
+func (c *Conn) Framed() bool { return c != nil && c.framed.Load() }
+
 // Contradicts tells whether the request that is being answered, whose body comes in chunks, announced a length as well.
 func (c *Conn) Contradicts() bool { return c != nil && c.framing.contradicts() }
 
-// Refuse answers as to what cannot be read; the handler then gives the connection up.
-func (c *Conn) Refuse() { c.fail(Fault{Status: 400}) }
+// Refuse answers as to what cannot be read. The handler then gives the connection up: nobody waits for what is left of the request.
+func (c *Conn) Refuse() {
+	c.fail(Fault{Status: http.StatusBadRequest})
+	_ = c.SetReadDeadline(time.Now())
+}
 
 // End says that a request was answered; unfinished when the client may not have sent all of it.
 func (c *Conn) End(unfinished bool) {
@@ -95,13 +110,10 @@ func (c *Conn) SetReadDeadline(until time.Time) error {
 func (c *Conn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
 	if n > 0 && !c.framed.Load() {
-		c.framing.see(into[:n], c.busy.Load() == 0)
+		c.framed.Store(c.framing.see(into[:n]))
 	}
 	if c.busy.Load() > 0 {
 		return n, err
-	}
-	if bytes.HasPrefix(into[:n], []byte(preface)) {
-		c.framed.Store(true)
 	}
 	c.unread.Add(int64(n))
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.aborted.Load() && c.unread.Load() > 0 && !c.framed.Load() {
@@ -140,26 +152,36 @@ func (c *Conn) Write(data []byte) (int, error) {
 // allowWrite gives the client its time to take what comes. A deadline that was set a moment ago is left as it is, so that of the time an eighth may
 // be gone: to move it at every answer costs more than to look.
 func (c *Conn) allowWrite() error {
+	c.armed.Lock()
+	defer c.armed.Unlock()
 	now, whole := time.Since(began), c.listener.WriteTime
-	if time.Duration(c.writable.Load())-now >= whole-whole/8 {
+	if c.writable-now >= whole-whole/8 {
 		return nil
 	}
 	if err := c.Conn.SetWriteDeadline(began.Add(now + whole)); err != nil {
 		return err
 	}
-	c.writable.Store(int64(now + whole))
+	c.writable = now + whole
 	return nil
 }
 
-// SetWriteDeadline says until when a write may wait, until the next one.
+// SetWriteDeadline says until when a write may wait, until the next one. There is always a time: to take it away, as net/http does after each answer,
+// changes nothing, since each write sees to it that it has enough.
 func (c *Conn) SetWriteDeadline(until time.Time) error {
-	c.writable.Store(0)
+	if until.IsZero() {
+		return nil
+	}
+	c.armed.Lock()
+	defer c.armed.Unlock()
+	c.writable = 0
 	return c.Conn.SetWriteDeadline(until)
 }
 
-// SetDeadline says until when reads and the next write may wait.
+// SetDeadline says until when reads and the next write may wait. Whoever takes a connection over begins without.
 func (c *Conn) SetDeadline(until time.Time) error {
-	c.writable.Store(0)
+	c.armed.Lock()
+	defer c.armed.Unlock()
+	c.writable = 0
 	return c.Conn.SetDeadline(until)
 }
 

@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ const (
 func found(pieces []string, bodies ...int64) bool {
 	watched := &framing{}
 	for _, piece := range pieces {
-		watched.see([]byte(piece), true)
+		watched.see([]byte(piece))
 	}
 	for _, body := range bodies {
 		watched.begin(body)
@@ -63,25 +64,75 @@ func TestWhatEarlierRequestsAnnouncedIsForgotten(t *testing.T) {
 	} {
 		watched := &framing{}
 		for index, piece := range earlier.pieces {
-			watched.see([]byte(piece), index == 0)
+			watched.see([]byte(piece))
 			if index == 0 {
+				watched.taken.Store(true)
 				watched.begin(earlier.body)
 			}
 		}
-		watched.see([]byte(chunkedHead), true)
+		watched.taken.Store(false)
+		watched.see([]byte(chunkedHead))
 		watched.begin(-1)
 
 		assert.False(t, watched.contradicts(), earlier.pieces)
-		assert.Equal(t, 1, watched.first.requests, earlier.pieces)
+		assert.Equal(t, 1, watched.span.requests, earlier.pieces)
 	}
 }
 
 func TestWhatWasSentBeforeAnAnswerCameIsNotTakenForTheFirst(t *testing.T) {
 	watched := &framing{}
-	watched.see([]byte(get+"P"), true)
+	watched.see([]byte(get + "P"))
 	watched.begin(0)
-	watched.see([]byte(both[1:]), true)
+	watched.see([]byte(both[1:]))
 	watched.begin(-1)
 
 	assert.True(t, watched.contradicts())
+}
+
+// hides plays reads, requests that begin (by their lengths) and changes of the connection's state, and tells what is found of the last request.
+func hides(steps ...any) bool {
+	watched := &framing{}
+	for _, step := range steps {
+		switch step := step.(type) {
+		case string:
+			watched.see([]byte(step))
+		case int:
+			watched.begin(int64(step))
+		case http.ConnState:
+			watched.taken.Store(step == http.StateActive)
+		}
+	}
+	return !watched.contradicts()
+}
+
+func TestNothingThatComesInAnOddPlaceHidesALength(t *testing.T) {
+	const active, idle, chunked = http.StateActive, http.StateIdle, -1
+	for name, steps := range map[string][]any{
+		"the byte comes before the request begins": {get + get + both, active, 0, idle, active, "0", 0, idle, active, chunked},
+		"the byte comes behind chunks and a head":  {chunkedHead + chunks + both, active, chunked, "0", idle, active, chunked},
+		"the byte is a body": {
+			get + strings.Replace(three, "3", "1", 1), active, 0, idle, active, 1, "a", idle, "\n\n" + both, active, chunked,
+		},
+		"the byte is the next one's body": {
+			chunkedHead + chunks + strings.Replace(three, "3", "1", 1), active, chunked, "a", idle, active, 1, idle, "\n\n" + both, active, chunked,
+		},
+		"the body is a head":                        {strings.Replace(three, "3", "99", 1), active, 99, chunkedHead, both, idle, active, chunked},
+		"blank lines in reads of their own":         {three + "abc", active, 3, idle, "\n", "\r", "\n" + both, active, chunked},
+		"a blank line while the answer is sent":     {three + "abc", active, 3, "\n", idle, "\n" + both, active, chunked},
+		"a blank line behind chunks, while it is":   {chunkedHead + chunks, active, chunked, "\n", idle, "\n" + both, active, chunked},
+		"a head that nobody saw the end of is read": {"POST / HTTP/1.1\r\n", active, chunked},
+	} {
+		assert.False(t, hides(steps...), name)
+	}
+}
+
+func TestOnlyTheWholePrefaceAtTheBeginningMakesAConnectionOneOfFrames(t *testing.T) {
+	watched := &framing{}
+	assert.False(t, watched.see([]byte(preface[:14])))
+	assert.True(t, watched.see([]byte(preface[14:])))
+
+	assert.False(t, (&framing{}).see([]byte(preface[:16]+"Host: a\r\n\r\n")))
+	watched = &framing{}
+	watched.see([]byte(get))
+	assert.False(t, watched.see([]byte(preface)))
 }

@@ -79,6 +79,7 @@ func (l *Listener) conns() []*Conn {
 func Serve(
 	ctx context.Context, server *http.Server, listener *Listener, leave func(), idle, limit time.Duration, hurry <-chan struct{},
 ) error {
+	server.ConnState = watch
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {

@@ -54,3 +54,48 @@ func TestWhoeverTakesTheDeadlineAwayDoesNotLeaveTheNextWriteWithoutOne(t *testin
 
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
+
+// counted is a socket that counts how often it got a time for writing, and knows the last.
+type counted struct {
+	net.Conn
+	times int
+	until time.Time
+}
+
+func (c *counted) SetWriteDeadline(until time.Time) error {
+	c.times++
+	c.until = until
+	return c.Conn.SetWriteDeadline(until)
+}
+
+func (c *counted) SetDeadline(until time.Time) error {
+	c.until = until
+	return c.Conn.SetDeadline(until)
+}
+
+func TestAnswersThatFollowOneAnotherShareATime(t *testing.T) {
+	conn, client := paired(t)
+	socket := &counted{Conn: conn.Conn}
+	conn.Conn, conn.listener.WriteTime = socket, time.Hour
+
+	for range 3 {
+		taken(t, conn, client)
+		require.NoError(t, conn.SetWriteDeadline(time.Time{}), "as net/http does after each answer")
+	}
+
+	assert.Equal(t, 1, socket.times)
+	assert.False(t, socket.until.IsZero())
+}
+
+func TestWhoeverTakesAConnectionOverIsNotCutByWhatWasSetBefore(t *testing.T) {
+	conn, client := paired(t)
+	socket := &counted{Conn: conn.Conn}
+	conn.Conn = socket
+	taken(t, conn, client)
+	require.NoError(t, conn.SetWriteDeadline(time.Now().Add(-time.Second)))
+
+	require.NoError(t, conn.SetDeadline(time.Time{}), "as net/http does for who takes it")
+
+	assert.True(t, socket.until.IsZero())
+	taken(t, conn, client)
+}

@@ -87,7 +87,7 @@ func (m *Memory) TakeNow(key string, rate Rate) Verdict {
 		known = &caller{key: key}
 		part.callers[key] = known
 		part.toFront(known, now)
-	case now-known.moved >= often:
+	case now-known.moved >= often: // it may be forgotten sooner than one who came since: only among so many that the shard is full
 		known.leave()
 		part.toFront(known, now)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // longestProfile is how old a user's own profile may be should the news that it changed not come: whoever misses news forgets everything, so this
-// only bounds what nobody thought of. Each profile that is asked for is read again after half of it.
+// only bounds what nobody thought of. A profile that is asked for late in it is read again.
 const longestProfile = 5 * time.Minute
 
 func main() {
