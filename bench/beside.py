@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ _LOOK_SECONDS = 2.0
 """Between two looks at what is being built: a look is a command, and takes of what builds."""
 _GROWING = {"waiting", "building", "starting", "checking"}
 _POSTGRES = "postgres"
+_OWN = {"date", "content-length", "connection"}
+"""Headers that a server writes by itself."""
 _CALM_SECONDS = 0.5
 _CALM_CPU = 0.04
 """Seconds of CPU in that time below which nothing is left to be done; an idle shape takes half of it."""
@@ -136,6 +139,17 @@ def window(side: Side, plan: Path, **options: Any) -> Window:
     answered = max(report["requests"] - report["failures"], 1)
     spent = {name: 1000 * (after[name] - before.get(name, 0.0)) / answered for name in after}
     return Window(report, spent)
+
+
+def answer_to(side: Side, request: bytes) -> dict[str, Any]:
+    """What a side answers to a request without a body, for a bare handler to give as well: headers and body."""
+    line, *headers = request.decode().split("\r\n\r\n")[0].split("\r\n")
+    asked = urllib.request.Request(  # noqa: S310 - our own address
+        f"{side.url}{line.split()[1]}", headers=dict(header.split(": ", 1) for header in headers)
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own address
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN}
+        return {"headers": kept, "body": answer.read().decode()}
 
 
 def _calm(side: Side) -> dict[str, float]:

@@ -8,7 +8,6 @@ import contextlib
 import json
 import statistics
 import tempfile
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import client
 import compare_report
 import journey
-from beside import Side, Window, all_sides, native_parts, window
+from beside import Side, Window, all_sides, answer_to, native_parts, window
 from plans import Plans
 
 LOADS = ("product", "me", "quote", "order", "mix")
@@ -28,8 +27,6 @@ PACE_SHARE = 0.7
 _WARM_UP = 1.5
 _READS = ("product", "me")
 """Whose answers a bare handler gives as well."""
-_OWN = {"date", "content-length", "connection"}
-"""Headers that a server writes by itself."""
 
 
 def measure(seconds: float, loads: Sequence[str] = LOADS) -> dict[str, Any]:
@@ -70,21 +67,10 @@ def _bare(name: str, sides: Sequence[Side], plans: Mapping[str, Plans], folder: 
         return
     side = next((each for each in sides if each.name == "native"), sides[0])
     like = folder / f"{name}-like.json"
-    like.write_text(json.dumps(_answer(side, plans[side.known.kid].classes(name)[0].requests[0])))
+    like.write_text(json.dumps(answer_to(side, plans[side.known.kid].classes(name)[0].requests[0])))
     with client.running("bare", like=like) as bare:
         address = bare["address"]
         yield [Side(compare_report.BARE, f"http://{address}", "", side.known, processes={"bare": bare["pid"]})]
-
-
-def _answer(side: Side, request: bytes) -> dict[str, Any]:
-    """Headers and body of the answer to a request without a body."""
-    line, *headers = request.decode().split("\r\n\r\n")[0].split("\r\n")
-    asked = urllib.request.Request(  # noqa: S310 - our own address
-        f"{side.url}{line.split()[1]}", headers=dict(header.split(": ", 1) for header in headers)
-    )
-    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own address
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN}
-        return {"headers": kept, "body": answer.read().decode()}
 
 
 def _load(sides: Sequence[Side], files: dict[str, Path], seconds: float) -> dict[str, Any]:

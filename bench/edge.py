@@ -9,7 +9,6 @@ import json
 import statistics
 import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import client
 import machine
-from beside import Side, bound, shape, try_native
+from beside import Side, answer_to, bound, shape, try_native
 from client import Class
 from plans import PRODUCTS, USERS, Plans
 from scenarios import get_request
@@ -37,8 +36,6 @@ _PRODUCT = "product, one, kept for a second"
 _PRODUCTS = f"product, {PRODUCTS:,} of them"
 _AIM = 0.8
 """Of the bare handler's."""
-_OWN = {"date", "content-length", "connection"}
-"""Headers that a server writes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,9 @@ def measure(seconds: float) -> dict[str, Any] | None:
                 flush=True,
             )
         plans = Plans(side.known)
-        like = _like(side, plans, Path(folder) / "like.json")
+        answer = answer_to(side, plans.me(1).requests[0])
+        like = Path(folder) / "like.json"
+        like.write_text(json.dumps(answer))
         bare = stack.enter_context(client.running("bare", like=like))
         rungs = _rungs(side, bare["address"], plans, Path(folder))
         pids = {_BARE: [bare["pid"]]}
@@ -77,7 +76,7 @@ def measure(seconds: float) -> dict[str, Any] | None:
                 taken[rung.name].append(_window(rung, side, pids, seconds / ROUNDS))
         return {
             "gateway": who,
-            "bytes": len(json.loads(like.read_text())["body"]),
+            "bytes": len(answer["body"]),
             "rungs": {name: _middle(each) for name, each in taken.items()},
         }
 
@@ -160,16 +159,6 @@ def _window(rung: Rung, side: Side, others: dict[str, list[int]], seconds: float
         "postgres_us": 1e6 * (machine.cpu_seconds(side.postgres) - postgres) / answered,
         "failures": report["failures"],
     }
-
-
-def _like(side: Side, plans: Plans, path: Path) -> Path:
-    """The gateway's own answer, for the bare handler to give."""
-    token = plans.me(1).requests[0].split(b"Bearer ")[1].split(b"\r\n")[0].decode()
-    request = urllib.request.Request(f"{side.url}/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own address
-        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN}
-        path.write_text(json.dumps({"headers": headers, "body": answer.read().decode()}))
-    return path
 
 
 def _middle(windows: Sequence[dict[str, float]]) -> dict[str, float]:
