@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -64,11 +65,11 @@ def main() -> int:
         os.write(said.ready_fd, b'{"step": "filling", "done": 1, "total": 2}\n')
         said.once.write_text("done")
         return 0
-    stop = threading.Event()
+    stop: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an `Event`, it may be put into by a signal's handler
 
     def end(*_: object) -> None:
         if not (said.stubborn or server_hangs.is_set()):
-            stop.set()
+            stop.put(None)
 
     signal.signal(signal.SIGTERM, end)
     server = None
@@ -77,7 +78,7 @@ def main() -> int:
         server.socket = socket.socket(fileno=said.public_fd)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     say_ready(said.ready_fd)
-    stop.wait()
+    stop.get()
     if said.journal is not None:
         with said.journal.open("a") as journal:
             journal.write(f"{sys.argv[0]} {os.getpid()} ended\n")

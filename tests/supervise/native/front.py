@@ -11,10 +11,9 @@ import signal
 import socket
 import sys
 import threading
-from concurrent import futures
 from pathlib import Path
 
-import grpc
+import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 sys.path[:0] = ["@PLATFORM@"]
@@ -76,7 +75,8 @@ class Gateway:
             await asyncio.sleep(0.02)
 
 
-async def run(listener: socket.socket, ready: int, home: Path) -> None:
+async def run(listener: socket.socket, address: str, ready: int, home: Path) -> None:
+    health_server = await answer_health(address)
     gateway, loop = Gateway(), asyncio.get_running_loop()
 
     def leave() -> None:
@@ -93,15 +93,16 @@ async def run(listener: socket.socket, ready: int, home: Path) -> None:
     await asyncio.sleep(0.05)  # what was accepted in this turn of the loop begins
     server.close()
     await gateway.drain()
+    await health_server.stop(1)
 
 
-def answer_health(address: str) -> grpc.Server:
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    servicer = health.HealthServicer()
-    servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+async def answer_health(address: str) -> grpc.aio.Server:
+    server = grpc.aio.server()
+    servicer = health.aio.HealthServicer()
+    await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     server.add_insecure_port(address)
-    server.start()
+    await server.start()
     return server
 
 
@@ -121,9 +122,7 @@ def main() -> int:
     if (said.home / "edge.fail").exists():
         sys.stderr.write("the gateway cannot find its key\n")
         return 4
-    server = answer_health(said.listen)
-    asyncio.run(run(socket.socket(fileno=said.public_fd), said.ready_fd, said.home))
-    server.stop(1).wait()
+    asyncio.run(run(socket.socket(fileno=said.public_fd), said.listen, said.ready_fd, said.home))
     return 0
 
 
