@@ -162,6 +162,17 @@ async def test_a_statement_is_planned_once_and_not_for_its_arguments(pears: Data
     assert (plans["once"], plans["anew"]) == (3, 0)
 
 
+async def test_a_plan_made_for_a_table_that_was_seen_empty_uses_its_index_nevertheless(
+    cloned: ClonedDatabase, pears: Database
+) -> None:
+    async with cloned.connect() as admin:
+        await admin.execute("analyze pears.pears")
+
+    plan = await pears.fetch("explain update pears set weight = 1 where id = 2")
+
+    assert any("Index Scan" in row[0] for row in plan)
+
+
 async def test_the_limits_of_the_runtime_role_lie_below_the_deadlines(pears: Database) -> None:
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "search_path", "jit")
 

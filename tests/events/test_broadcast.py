@@ -6,6 +6,7 @@ from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from tests.events import ledger
 
 from tricorn import events
+from tricorn.events import broadcast
 from tricorn.events.broadcast import Tail
 
 
@@ -79,6 +80,15 @@ async def test_an_event_that_commits_behind_later_ones_is_heard_too(db: Any) -> 
         await heard.tail.looked()
 
     assert heard.values == ["early", "late"]
+
+
+async def test_a_look_reads_no_events_of_other_types(db: Any) -> None:
+    async with db.shop.transaction() as connection:
+        await connection.execute(f"PREPARE look AS {broadcast._READ}")
+        plan = await connection.fetch("EXPLAIN EXECUTE look (0, '{}', '{agora.Nothing}')")
+
+    conditions = [row[0].strip() for row in plan if "Index Cond" in row[0]]
+    assert any('ROW(type, "position")' in condition for condition in conditions), plan
 
 
 async def test_a_process_that_was_away_too_long_is_told_to_flush(db: Any) -> None:

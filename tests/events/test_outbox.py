@@ -1,5 +1,6 @@
 import asyncio
 import json
+from collections.abc import Collection
 from importlib import resources
 from typing import Any
 
@@ -58,8 +59,8 @@ async def test_publishers_of_the_same_aggregates_in_opposite_order_do_not_deadlo
 
 
 async def test_a_work_announces_when_it_commits_and_wakes_the_relay(db: Any) -> None:
-    woken: list[bool] = []
-    begin = events.begin_factory(db.shop, ledger.Books, lambda: woken.append(True))
+    woken: list[Collection[str]] = []
+    begin = events.begin_factory(db.shop, ledger.Books, woken.append)
 
     async with begin() as work:
         await work.publish(StringValue(value="x"), subject="order-1")
@@ -72,7 +73,7 @@ async def test_a_work_announces_when_it_commits_and_wakes_the_relay(db: Any) -> 
     async with begin():
         pass
 
-    assert woken == [True]
+    assert woken == [{ledger.STRING}]
     assert await db.shop.fetchval("SELECT count(*) FROM outbox") == 2
 
 
@@ -130,9 +131,22 @@ async def test_a_process_that_commits_often_sends_few_notifications(db: Any) -> 
     assert heard == [poke.token]
 
 
+def test_only_who_wants_events_of_a_type_is_woken_for_it(db: Any) -> None:
+    woken: list[str] = []
+    poke = events.Poke("shop", db.shop)
+    poke.add_local(lambda: woken.append("all"))
+    poke.add_local(lambda: woken.append("strings"), [ledger.STRING])
+
+    poke([ledger.STRING])
+    poke(["agora.Nothing"])
+    poke()
+
+    assert woken == ["all", "strings", "all", "all", "strings"]
+
+
 async def test_a_change_and_its_event_are_one_statement_and_without_the_change_there_is_no_event(db: Any) -> None:
-    woken: list[bool] = []
-    announce = events.announce_factory(db.shop, lambda: woken.append(True))
+    woken: list[Collection[str]] = []
+    announce = events.announce_factory(db.shop, woken.append)
     await db.shop.execute("CREATE TEMPORARY TABLE pears (name text PRIMARY KEY, weight int)")
     await db.shop.execute("INSERT INTO pears VALUES ('Comice', 1)")
     change = "UPDATE pears SET weight = $2 WHERE name = $1 RETURNING name, weight"
@@ -149,7 +163,7 @@ async def test_a_change_and_its_event_are_one_statement_and_without_the_change_t
     )
     assert [(row["sequence"], StringValue.FromString(row["data"]).value) for row in rows] == [(1, "x"), (2, "y")]
     assert await db.shop.fetchval("SELECT count(*) FROM outbox_pending") == 2
-    assert woken == [True, True]
+    assert woken == [(ledger.STRING,), (ledger.STRING,)]
 
 
 async def test_changes_at_the_same_time_share_a_transaction_and_only_those_that_found_their_row_are_announced(

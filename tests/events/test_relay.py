@@ -42,6 +42,33 @@ async def test_batches_of_a_group_follow_each_other_however_many_events_wait(db:
     assert max(at_once) == 1
 
 
+async def test_a_handler_of_many_gets_what_follows_each_other_in_order_and_one_that_fails_takes_no_other_with_it(
+    db: Any,
+) -> None:
+    batches: list[list[str]] = []
+
+    async def write(taken: Any, work: events.Work[ledger.Books]) -> None:
+        batches.append([event.value for event, _ in taken])
+        for event, meta in taken:
+            if event.value == "bad":
+                raise ledger.PoisonError(event.value)
+            await work.repository.write("books.many", meta, event.value)
+
+    group = events.Subscription("books.many", db.books, ledger.Books)
+    group.on_many(StringValue, write)
+    await ledger.publish(db.shop, "order-1", "a", "b")
+    await ledger.publish(db.shop, "order-2", "c")
+    async with ledger.running(ledger.relay_for(db.shop, group)) as relay:
+        await relay.drained()
+        await ledger.publish(db.shop, "order-3", "bad")
+        await ledger.publish(db.shop, "order-1", "d")
+        await relay.drained()
+
+    assert batches[:2] == [["a", "b", "c"], ["bad", "d"]]
+    assert await ledger.effects(db.books, "books.many") == {"order-1": [1, 2, 3], "order-2": [1]}
+    assert await db.shop.fetchval("SELECT error FROM dead_letter") == "PoisonError: bad"
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_random_failures_lose_nothing_double_nothing_and_let_nothing_overtake(db: Any, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a reproducible test

@@ -17,14 +17,26 @@ from tricorn.supervise.binding import BindingWriter
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.home import Home
 from tricorn.supervise.proving import Proving
-from tricorn.wire.bindings import Binding, Shadow
+from tricorn.wire.bindings import AT_GATEWAY, Binding, Shadow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 STOCK = "shop.v1.StockService"
 RESERVE, COUNT = f"{STOCK}/Reserve", f"{STOCK}/Count"
+ASK = "shop.v1.OtherService/Ask"
 ORDER = {"contract": STOCK, "methods": ["Count"], "sample": 500, "seconds": 60, "most_bytes": 1000}
+
+
+class EdgeWithPort:
+    """A gateway in Go that answers a method by itself."""
+
+    language = "go"
+    methods = (ASK,)
+    has_port = True
+
+    async def choose(self, implementation: str) -> None:
+        """It stays as it is."""
 
 
 class Desk:
@@ -33,7 +45,8 @@ class Desk:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.writer = BindingWriter(home)
-        self._proving = Proving(home, self.writer)
+        self.edge = EdgeWithPort()
+        self._proving = Proving(home, self.writer, lambda: self.edge)
 
     def ask(self, call: str, **said: Any) -> dict[str, Any]:
         answer: dict[str, Any] = asyncio.run(getattr(self._proving, call)(said))
@@ -103,6 +116,20 @@ def test_an_implementation_that_does_not_run_is_refused(desk: Desk) -> None:
         desk.shadow(STOCK, implementation="zig")
     with pytest.raises(SuperviseError, match="only python answers it"):
         desk.shadow("shop.v1.OtherService")
+
+
+def test_what_the_gateway_answers_by_itself_can_be_shadowed_while_it_has_the_port(desk: Desk) -> None:
+    with pytest.raises(SuperviseError, match="no go implementation of other/Ask runs here: only python answers it"):
+        desk.shadow(ASK, implementation="go")
+    desk.writer.write(lambda now: [replace(now.at(ASK).to("go"), record={AT_GATEWAY: True})])
+
+    desk.shadow(ASK, implementation="go")
+
+    assert desk.bound(ASK).shadow == Shadow("go", 500)
+    assert desk.bound(ASK).record == {AT_GATEWAY: True}
+    desk.edge.has_port = False
+    with pytest.raises(SuperviseError, match="only python answers it"):
+        desk.shadow(ASK, implementation="go")
 
 
 def test_what_is_not_shadowed_cannot_be_ended(desk: Desk) -> None:

@@ -2,18 +2,23 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import psycopg
 
+from tricorn.prove.orders import PARTS
+
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_PASSWORD = "agora-demo"
+RECORDING_SECONDS = 60.0
 
 
 class Shop:
@@ -73,6 +78,20 @@ class Shop:
         while not holds():
             assert time.monotonic() < until, f"not within {seconds} s"
             time.sleep(0.1)
+
+    @contextmanager
+    def recording(self, target: str, out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """`tricorn record` at work; ended as Ctrl-C would end it."""
+        command = [ROOT / "tricorn", "record", target, "--out", str(out), "--home", str(self.home), *options]
+        before = set((self.home / PARTS).glob("*/*"))
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+            try:
+                self.wait_until(lambda: bool(set((self.home / PARTS).glob("*/*")) - before), RECORDING_SECONDS)
+                yield process
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(RECORDING_SECONDS)
+            finally:
+                process.kill()
 
     def visitor(self) -> "Visitor":
         return Visitor(self.url)

@@ -1,11 +1,13 @@
 """Reads at the Go gateway: straight from what contexts publish, without Python, and no older than the reader's own changes."""
 
 import asyncio
+import itertools
 import re
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +15,9 @@ from natives import BUILD_SECONDS, needs_tools, shared_builds
 from shop import Shop, Visitor
 
 from tricorn.contract import PlatformReason, Refusal
+from tricorn.prove.figures import Figures, Pairing, read_comparisons
+from tricorn.prove.orders import PARTS
+from tricorn.prove.recording import Recording
 from tricorn.prove.tally import Tallies, read_files
 from tricorn.telemetry import CallStats
 from tricorn.v1 import limits_pb2
@@ -24,6 +29,8 @@ from tricorn.wire.endpoints import ENDPOINTS_FILE, LIMITS, parse_endpoints
 PATIENCE = 15
 _NOT_NOW = {PlatformReason.DEADLINE_EXCEEDED, PlatformReason.UNAVAILABLE}
 READS = 25
+GET_PRODUCT = "agora.storefront.v1.StorefrontService/GetProduct"
+PRICE_PRODUCTS = "agora.pricing.v1.PricingService/PriceProducts"
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,7 +135,7 @@ def test_a_session_that_ends_while_the_edge_is_there_is_refused(fronted: Shop) -
 
 def test_the_shop_s_statistics_count_what_the_edge_answers_by_itself(fronted: Shop) -> None:
     buyer, staff = fronted.buyer(), fronted.demo("staff")
-    products = buyer.products(pageSize=READS)
+    products = buyer.products(pageSize=READS, orderBy="price desc")  # their prices are not known yet
     before = _of_the_edge(staff)
 
     for product in products:
@@ -192,3 +199,31 @@ async def _check(shop: Shop, caller: str) -> limits_pb2.CheckRateLimitResponse:
                     raise
     finally:
         await endpoints.close()
+
+
+def test_what_the_edge_answers_and_asks_is_recorded_and_compared(fronted: Shop, tmp_path: Path) -> None:
+    buyer, out, at_home = fronted.buyer(), tmp_path / "pricing.rec", ("--home", str(fronted.home))
+    # Each another one: what was read a moment ago is answered from memory.
+    products = itertools.cycle(buyer.products(query="m", pageSize=50))
+    for target in ("pricing", "storefront/GetProduct"):
+        fronted.command("shadow", target, "--sample", "100%", *at_home)
+
+    def seen() -> bool:
+        buyer.http.get(f"/api/v1/products/{next(products)['productId']}").raise_for_status()
+        return all(each.reversed for each in _compared(fronted)) and any((fronted.home / PARTS).glob("*/edge-*"))
+
+    with fronted.recording("pricing", out):
+        fronted.wait_until(seen, PATIENCE)
+
+    recording, found = Recording.open(out), _compared(fronted)
+    calls = [(call.method, call.implementation, call.WhichOneof("outcome")) for call in recording.calls()]
+    assert "edge" in recording.header.processes
+    assert ("PriceProducts", "rust", "answer") in calls
+    assert [each.different for each in found] == [0, 0], [each.examples for each in found]
+
+
+def _compared(shop: Shop) -> tuple[Figures, Figures]:
+    """What was found of the engine's prices, and of the edge's products."""
+    compared = [(PRICE_PRODUCTS, "rust"), (GET_PRODUCT, "go")]
+    priced, read = (read_comparisons(shop.home, method).of(Pairing(method, name)) for method, name in compared)
+    return priced, read

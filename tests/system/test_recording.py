@@ -6,8 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from shop import ROOT, Shop
@@ -19,25 +17,10 @@ from tricorn.v1.recording_pb2 import RecordedCall, RecordingEnd
 SECONDS = 60.0
 
 
-@contextmanager
-def recording(agora: Shop, target: str, out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """`tricorn record` at work; ended as Ctrl-C would end it."""
-    command = [ROOT / "tricorn", "record", target, "--out", str(out), "--home", str(agora.home), *options]
-    before = set((agora.home / PARTS).glob("*/*"))
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            agora.wait_until(lambda: bool(set((agora.home / PARTS).glob("*/*")) - before), SECONDS)
-            yield process
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(SECONDS)
-        finally:
-            process.kill()
-
-
 def test_a_recording_that_is_interrupted_keeps_what_there_is_and_is_played_again(agora: Shop, tmp_path: Path) -> None:
     buyer, out = agora.buyer(), tmp_path / "pricing.rec"
     products = [product["productId"] for product in buyer.products(query="a", pageSize=20)]
-    with recording(agora, "pricing/PriceBasket", out, "--for", "10m") as process:
+    with agora.recording("pricing/PriceBasket", out, "--for", "10m") as process:
         for number in range(5):
             assert buyer.quote([(products[number], 2), (products[number + 1], 1)]).status_code == 200
 
@@ -54,7 +37,7 @@ def test_a_recording_that_is_interrupted_keeps_what_there_is_and_is_played_again
 
 def test_no_password_and_no_token_is_in_a_recording(agora: Shop, tmp_path: Path) -> None:
     out = tmp_path / "accounts.rec"
-    with recording(agora, "accounts", out):
+    with agora.recording("accounts", out):
         buyer = agora.buyer()
         buyer.http.get("/api/v1/users/me").raise_for_status()
 
@@ -91,7 +74,7 @@ def test_a_recording_ends_by_itself_when_the_command_is_killed(agora: Shop, tmp_
 
 def test_what_runs_cannot_be_hit_by_recorded_effects(agora: Shop, tmp_path: Path) -> None:
     out = tmp_path / "catalog.rec"
-    with recording(agora, "catalog", out):
+    with agora.recording("catalog", out):
         agora.visitor().products(query="toy")
     endpoints = json.loads((agora.home / "endpoints.json").read_text())["endpoints"]
     [address] = endpoints["agora.catalog.v1.CatalogService"]["python"]

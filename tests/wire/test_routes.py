@@ -8,7 +8,10 @@ from metering import SERVICE
 from sides import Served, calling
 
 from tricorn.contract import method_policy
-from tricorn.wire import Binding, bucket
+from tricorn.telemetry import CallStats
+from tricorn.wire import Binding, Bindings, Endpoints, Service, bucket
+from tricorn.wire.bindings import AT_GATEWAY
+from tricorn.wire.endpoints import STATS
 from tricorn.wire.split import why_whole
 
 
@@ -147,3 +150,17 @@ async def test_no_call_fails_while_bindings_change(native: Served) -> None:
 
     assert set(found) == {"python", "rust"}
     assert not side.stats.fallbacks()
+
+
+async def test_a_method_that_a_native_gateway_answers_is_reached_at_its_own_address() -> None:
+    read, count = method_policy(f"{SERVICE}/Read"), method_policy(f"{SERVICE}/Count")
+    endpoints = Endpoints(
+        Service(CallStats()), {SERVICE: {"python": ["unix:/p"], "go": ["unix:/g"]}, STATS: {"go": ["unix:/edge"]}}
+    )
+    bound = Binding(read.full_name, {"go": 10_000}, record={AT_GATEWAY: True})
+    endpoints.update(bindings=Bindings(1, {bound.target: bound}))
+
+    reached = [endpoints.to(policy, name).target for policy in (read, count) for name in ("go", "python")]
+
+    assert reached == ["unix:/edge", "unix:/p", "unix:/g", "unix:/p"]
+    await endpoints.close()

@@ -33,15 +33,22 @@ type Reserving interface {
 	Do(ctx context.Context, claim stock.Claim) (stock.Reservation, error)
 }
 
+// Confirming sells what reservations hold, many in one transaction. Nil: it is not held, or no longer.
+type Confirming interface {
+	Do(ctx context.Context, held stock.Reservation) (*stock.Reservation, error)
+}
+
 // Service is the use cases. Every error that a caller is meant to see is a *contract.Refusal.
 type Service struct {
 	repository Repository
 	reserving  Reserving
+	confirming Confirming
+	held       recent
 }
 
 // NewService puts the use cases on what keeps the data.
-func NewService(repository Repository, reserving Reserving) *Service {
-	return &Service{repository: repository, reserving: reserving}
+func NewService(repository Repository, reserving Reserving, confirming Confirming) *Service {
+	return &Service{repository: repository, reserving: reserving, confirming: confirming}
 }
 
 // StockOf is one stock for each product, in the order asked for; a product that no warehouse knows has none.
@@ -65,15 +72,11 @@ func (s *Service) Reserve(
 		return stock.Reservation{}, fmt.Errorf("making a reservation's id: %w", err)
 	}
 	made, err := s.reserving.Do(ctx, stock.Claim{Reservation: id, Key: key, Lines: lines, Hold: hold})
-	switch {
-	case errors.Is(err, batch.ErrFull):
-		return made, overloaded("As many reservations are waiting as may wait; try again.")
-	case errors.Is(err, batch.ErrClosed):
-		return made, overloaded("No more reservations are taken here; try again.")
-	case errors.Is(err, batch.ErrUnsettled):
-		return made, contract.Refuse(contract.ReasonAborted, "The key was in use in the same moment; ask again.")
+	if err != nil {
+		return made, refused(err, "The key was in use in the same moment; ask again.")
 	}
-	return made, err
+	s.held.add(made)
+	return made, nil
 }
 
 // Confirm sells what is held; again changes nothing. id is as the caller wrote it.
@@ -81,7 +84,20 @@ func (s *Service) Reserve(
 // It refuses with RESERVATION_EXPIRED from the moment its time is over, whether or not its stock is given back yet; with
 // INVALID_STATE when it was released; with NOT_FOUND.
 func (s *Service) Confirm(ctx context.Context, id string) (stock.Reservation, error) {
-	return s.settle(ctx, stock.Confirm, id, s.repository.Confirm)
+	return s.settle(ctx, stock.Confirm, id, s.confirm)
+}
+
+// confirm lets those share a transaction that were made here: what they hold need not be read first.
+func (s *Service) confirm(ctx context.Context, id uuid.UUID) (*stock.Reservation, error) {
+	held, found := s.held.take(id)
+	if !found {
+		return s.repository.Confirm(ctx, id)
+	}
+	confirmed, err := s.confirming.Do(ctx, held)
+	if err != nil {
+		return nil, refused(err, "The reservation changed in the same moment; ask again.")
+	}
+	return confirmed, nil
 }
 
 // Release gives back what is held; again, or after it has expired, changes nothing. It refuses with INVALID_STATE when it
@@ -169,6 +185,19 @@ func (s *Service) settle(
 		return stock.Reservation{}, err
 	}
 	return stock.Settled(action, found)
+}
+
+// refused is what a batcher's own errors mean to a caller.
+func refused(err error, unsettled string) error {
+	switch {
+	case errors.Is(err, batch.ErrFull):
+		return overloaded("As many reservations are waiting as may wait; try again.")
+	case errors.Is(err, batch.ErrClosed):
+		return overloaded("No more reservations are taken here; try again.")
+	case errors.Is(err, batch.ErrUnsettled):
+		return contract.Refuse(contract.ReasonAborted, unsettled)
+	}
+	return err
 }
 
 func overloaded(detail string) error {

@@ -94,7 +94,16 @@ async def test_a_changed_name_is_a_new_version_and_an_event(shop: Any) -> None:
     assert (changed.display_name, changed.etag) == ("Anna", "2")
     assert changed == await shop.client(ANN).get_me(pb.GetMeRequest())
     published = [UserUpdated.FromString(data) for data in await shop.events("agora.accounts.v1.UserUpdated")]
-    assert [(event.user_id, event.display_name) for event in published] == [(ANN, "Anna")]
+    assert [(event.user_id, event.display_name, list(event.roles)) for event in published] == [(ANN, "Anna", [])]
+
+
+async def test_whose_token_knows_not_of_all_their_roles_keeps_them_in_what_is_published(shop: Any) -> None:
+    changed = await shop.client(SAM).update_me(pb.UpdateMeRequest(user=pb.UserChange(display_name="Sam"), etag="1"))
+
+    assert (changed.display_name, changed.roles, changed.etag) == ("Sam", ["staff"], "2")
+    assert changed == await shop.client(SAM, "staff").get_me(pb.GetMeRequest())
+    (event,) = await shop.events("agora.accounts.v1.UserUpdated")
+    assert UserUpdated.FromString(event).roles == ["staff"]
 
 
 async def test_a_change_on_an_older_version_is_refused(shop: Any) -> None:

@@ -11,6 +11,7 @@ from agora.accounts.directory import Directory
 from agora_proto.accounts.v1 import accounts_pb2 as pb
 from tricorn.clock import ManualClock
 from tricorn.contract import Refusal
+from tricorn.events import announce_factory
 from tricorn.v1 import auth_pb2
 
 ANN = "0190a000-0000-7000-8000-00000000000a"
@@ -185,7 +186,8 @@ async def test_the_sweeper_forgets_what_has_expired_and_nothing_else(shop: Any) 
     await shop.app.admin.execute("UPDATE accounts.sessions SET expire_time = now() - interval '2 hours'")
     live = await shop.login()
 
-    await Directory(shop.app.database("accounts")).sweep()
+    database = shop.app.database("accounts")
+    await Directory(database, announce_factory(database)).sweep()
 
     assert await shop.app.admin.fetchval("SELECT count(*) FROM accounts.sessions") == 1
     assert (await shop.refresh(live.refresh_token)).access_token

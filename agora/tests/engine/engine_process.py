@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from tricorn.contract import Refusal, method_policy
-from tricorn.wire.errors import DETAILS_KEY, _from_status
+from tricorn.wire.errors import DETAILS_KEY, from_status
 from tricorn.wire.remote import MAX_MESSAGE_BYTES
 
 SECONDS = 30.0
@@ -85,7 +85,7 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal | None:
             # The client's own deadline may come between what the server said and what is told here.
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 assert (status.code, status.message) == (error.code().value[0], error.details())
-            return _from_status(status)
+            return from_status(status)
     return None
 
 

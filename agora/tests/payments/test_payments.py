@@ -5,7 +5,7 @@ import pytest
 from till import BUYER, Till, usd
 
 from agora.payments.acquirer import SandboxAcquirer
-from agora.payments.domain.payment import Payment, State
+from agora.payments.domain.payment import Answer, Kind, Payment, State
 from agora.payments.repository import PaymentsRepository
 from agora.payments.service import PaymentsService
 from tricorn import failpoints
@@ -219,3 +219,33 @@ async def test_the_database_refuses_an_unbalanced_transaction(database: Database
     ):
         with pytest.raises(asyncpg.CheckViolationError, match=constraint):
             await database.execute(insert, uuid7(), accounts, amounts)
+
+
+async def test_a_new_payment_is_captured_without_being_read(database: Database) -> None:
+    class Unread(PaymentsRepository):
+        async def with_answer(self, payment_id: str, kind: Kind, key: str) -> tuple[Payment, Answer | None] | None:
+            raise AssertionError(payment_id)
+
+    till = Till(PaymentsService(Unread(database), SandboxAcquirer(database, 0), lambda: None))
+
+    captured = await till.capture(await till.authorise(1000))
+
+    assert (captured.state, captured.captured) == (State.CAPTURED, 1000)
+    assert await till.service.payment(captured.payment_id) == captured
+
+
+async def test_what_another_process_did_to_a_new_payment_holds(till: Till, database: Database) -> None:
+    other = Till(PaymentsService(PaymentsRepository(database), SandboxAcquirer(database, 0), lambda: None))
+    captured, refunded, voided = [await till.authorise(1000) for _ in range(3)]
+    await other.capture(captured, key="c")
+    answered = await other.capture(refunded, key="r")
+    await other.refund(refunded, 300)
+    await other.void(voided)
+
+    with pytest.raises(Refusal, match="INVALID_STATE") as again:
+        await till.capture(captured)
+    assert await till.capture(refunded, key="r") == answered
+    with pytest.raises(Refusal, match="INVALID_STATE") as too_late:
+        await till.capture(voided)
+
+    assert (again.value.metadata, too_late.value.metadata) == ({"state": "CAPTURED"}, {"state": "VOIDED"})

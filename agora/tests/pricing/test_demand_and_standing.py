@@ -41,9 +41,10 @@ def place(app: TestApp) -> Place:
     return place
 
 
-async def announce(app: TestApp, event: OrderPlaced | OrderCancelled) -> None:
+async def announce(app: TestApp, *events: OrderPlaced | OrderCancelled) -> None:
     async with app.host("pricing").begin(lambda connection: connection)() as work:
-        await work.publish(event, subject=event.order_id)
+        for event in events:
+            await work.publish(event, subject=event.order_id)
     await app.deliver_events()
 
 
@@ -79,6 +80,24 @@ async def test_a_cancelled_order_is_taken_back_once(
     assert await inputs(promotions) == (pb.TIER_SILVER, {OTHER: 10_000, FILM: 10_732})
     standing = await promotions.get_customer_standing(pb.GetCustomerStandingRequest(user_id=ALICE.upper()))
     assert standing == pb.CustomerStanding(user_id=ALICE, spent_minor_units=20_000, tier=pb.TIER_SILVER)
+
+
+async def test_orders_that_are_counted_together_count_as_they_would_alone(
+    app: TestApp, promotions: PromotionsServiceClient
+) -> None:
+    line = OrderPlacedLine(product_id=FILM, quantity=2, unit_price=usd(1000))
+    placed = [
+        OrderPlaced(order_id=str(uuid4()), user_id=ALICE, lines=[line] * lines, total=usd(10_000))
+        for lines in (1, 2, 0)
+    ]
+    cancelled = OrderCancelled(order_id=placed[1].order_id, user_id=ALICE, lines=placed[1].lines, total=usd(10_000))
+
+    await announce(app, placed[0], *placed, cancelled)
+
+    # 10000 x 4 x (2 + 10) / (2 + 40) = 11428.6
+    assert await inputs(promotions) == (pb.TIER_SILVER, {OTHER: 10_000, FILM: 11_429})
+    standing = await promotions.get_customer_standing(pb.GetCustomerStandingRequest(user_id=ALICE))
+    assert standing.spent_minor_units == 20_000
 
 
 async def test_an_order_that_is_announced_twice_counts_once(

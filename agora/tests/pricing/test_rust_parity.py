@@ -22,7 +22,7 @@ from tricorn.contract import MethodPolicy, Refusal
 from tricorn.contract.validation import validate
 from tricorn.host import load_manifest
 from tricorn.wire import Call
-from tricorn.wire.errors import _from_status, to_status
+from tricorn.wire.errors import from_status, to_status
 
 CONTRACT = "agora.pricing.v1.PricingService"
 MANIFEST = load_manifest(Path(__file__).parents[2])
@@ -175,7 +175,7 @@ class InExtension:
     async def invoke(self, policy: MethodPolicy, request: Message) -> Message:
         answer = answered(self._engine, request)
         if isinstance(answer, status_pb2.Status):
-            refusal = _from_status(answer)
+            refusal = from_status(answer)
             assert refusal is not None
             raise refusal
         return answer
@@ -198,7 +198,7 @@ def test_what_is_no_request_and_what_is_no_method_are_refused(engine: Engine) ->
     ):
         with pytest.raises(engine.Refused) as error:
             engine.call(method, asked)
-        refusal = _from_status(status_pb2.Status.FromString(error.value.status))  # type: ignore[attr-defined]
+        refusal = from_status(status_pb2.Status.FromString(error.value.status))  # type: ignore[attr-defined]
         assert refusal is not None
         assert refusal.reason == reason
 

@@ -70,6 +70,7 @@ type process struct {
 	endpoints *wire.Watched[wire.Addresses]
 	report    *report
 	tallies   *prove.Tallies
+	taps      *prove.Taps
 	server    *wire.Server
 
 	public, serving, following, working sync.WaitGroup
@@ -138,6 +139,7 @@ func (p *process) settle(options Options) error {
 	p.Directory = wire.NewDirectory(p.Service, p.Asked)
 	p.Wire = wire.NewClient(p.Directory, p.Asked, most)
 	p.Wire.CountBy(p.tallies)
+	p.taps = prove.NewTaps(p.Home, p.Process, p.Wire, p.Directory)
 	return nil
 }
 
@@ -163,6 +165,7 @@ func (p *process) begin(ctx context.Context, stop context.CancelFunc) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	p.stopWork = stopWork
 	p.following.Go(func() { p.keepFollowing(working) })
+	p.working.Go(func() { p.taps.Run(working) })
 	for _, each := range p.backgrounds {
 		p.working.Go(func() { keepRunning(working, each) })
 	}
@@ -260,6 +263,7 @@ func (p *process) follow() {
 		p.Directory.Update(p.bindings.Current(), p.endpoints.Current())
 		log.Info("bindings hold", "generation", p.bindings.Current().Generation, "placeless", p.Directory.Placeless())
 	}
+	p.taps.Follow(p.bindings.Current())
 	problems := []string{}
 	for _, problem := range []string{p.bindings.Problem(), p.endpoints.Problem()} {
 		if problem != "" {

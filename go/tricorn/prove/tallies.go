@@ -1,5 +1,6 @@
-// Package prove counts how the implementations of a method fare, for whoever judges a move: the guard of a cutover merges what each process that
-// calls has counted, in whatever language it is written.
+// Package prove is what a native process does to prove a move: it counts how the implementations of a method fare, for the guard of a cutover, who
+// merges what all processes counted, in whatever language they are written; and it copies calls that are to be recorded or compared, for a Python
+// process that does so.
 package prove
 
 import (

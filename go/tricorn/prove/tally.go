@@ -78,7 +78,8 @@ func bucketOf(took time.Duration) int {
 	return min(int(math.Log2(microseconds)*parts), buckets-1)
 }
 
-// file is what tricorn.prove.tally reads. A native process compares nothing, so what it says of shadow is empty.
+// file is what tricorn.prove.tally reads. A native process has its calls compared elsewhere, so what it says of shadow is
+// empty.
 type file struct {
 	Version  int               `json:"version"`
 	Process  string            `json:"process"`

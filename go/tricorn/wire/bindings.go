@@ -55,6 +55,21 @@ type Binding struct {
 	AtGateway bool
 	// Shared tells whether both implementations keep the contract's rows, idempotency keys included, in the same tables.
 	Shared bool
+	// Shadow is who gets copies of calls; nil: nobody.
+	Shadow *Shadow
+}
+
+// Shadow is an implementation that gets copies of calls to be compared, and of how many: basis points of the calls; of some methods (their names in
+// the contract), or with none of all.
+type Shadow struct {
+	Implementation string
+	Sample         int
+	Methods        []string
+}
+
+// Wants tells whether calls of a method (its name in the contract) are compared.
+func (s *Shadow) Wants(method string) bool {
+	return len(s.Methods) == 0 || slices.Contains(s.Methods, method)
 }
 
 // Bindings are all bindings at one moment. They never change; a change makes others.
@@ -193,7 +208,8 @@ func parseRest(said map[string]json.RawMessage, where string, made *Binding) err
 	if json.Unmarshal(orDefault(shadow["methods"], "[]"), &methods) != nil || slices.Contains(methods, "") {
 		return errors.New(where + ".shadow.methods: a list of names is expected")
 	}
-	_, err = points(shadow["sample"], where+".shadow.sample")
+	sample, err := points(shadow["sample"], where+".shadow.sample")
+	made.Shadow = &Shadow{name, sample, methods}
 	return err
 }
 

@@ -40,7 +40,10 @@ func TestABindingOfAMethodHoldsInsteadOfItsContracts(t *testing.T) {
 
 	require.NoError(t, err)
 	assert.EqualValues(t, 7, parsed.Generation)
-	assert.Equal(t, wire.Binding{Target: toy.Service, Native: "rust", Share: 2500, Generation: 7, Shared: true}, parsed.Of(policy(t, say)))
+	assert.Equal(t, wire.Binding{
+		Target: toy.Service, Native: "rust", Share: 2500, Generation: 7, Shared: true,
+		Shadow: &wire.Shadow{Implementation: "rust", Sample: 500, Methods: []string{"Say"}},
+	}, parsed.Of(policy(t, say)))
 	assert.Equal(t, wire.Binding{Target: keep, Generation: 6}, parsed.Of(policy(t, keep)))
 	assert.Equal(t, wire.Binding{Target: wire.Gateway, Native: "go", Share: wire.All, Generation: 5}, parsed.At(wire.Gateway))
 	assert.True(t, parsed.Of(policy(t, count)).AtGateway)

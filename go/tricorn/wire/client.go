@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -27,6 +28,7 @@ type Client struct {
 	directory *Directory
 	fallbacks *fallbacks
 	counter   Counter
+	tap       atomic.Pointer[Tap]
 	budgets   sync.Map // service -> *budget
 	breakers  sync.Map // breakerKey -> *breaker
 }
@@ -127,7 +129,7 @@ func (c *Client) call(
 		trip = &Trip{}
 	}
 	trip.Implementation, trip.Generation = route.implementation, route.generation
-	answer, refusal := c.counted(ctx, policy, request, into, route, trip)
+	answer, refusal := c.tapped(ctx, policy, request, into, route, trip)
 	if refusal != nil {
 		span.End(refusal)
 		return nil, refusal

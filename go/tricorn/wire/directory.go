@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,6 +91,24 @@ func (d *Directory) Placeless() []string {
 		found = append(found, target+" to "+binding.Native)
 	}
 	return found
+}
+
+// Ask calls a method that processes answer for themselves at the address of one of them, whatever is bound, within the contract's deadline. An
+// error is a *contract.Refusal.
+func (d *Directory) Ask(
+	ctx context.Context, address string, policy *contract.Policy, request proto.Message,
+) (proto.Message, error) {
+	there, err := d.at(address)
+	if err != nil {
+		return nil, FromError(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, policy.Deadline)
+	defer cancel()
+	answer, err := there.unary(ctx, policy, request, nil)
+	if err != nil {
+		return nil, fromError(ctx, err)
+	}
+	return answer, nil
 }
 
 // Close ends all connections.

@@ -132,8 +132,12 @@ def _methods(target: Target) -> list[str]:
 
 
 def _processes(there: Home, application: Manifest) -> int:
-    """How many processes write parts: they share the size."""
+    """Of how many processes calls are written: they share the size. Of the native ones the gateway calls others."""
     state = there.read_state() or {}
     names = [str(process["name"]) for process in state.get("processes", [])]
-    ours = [name for name in names if name in application.processes and not application.processes[name].native]
-    return max(1, len(ours))
+    return max(1, sum(name in application.processes and _calls_others(application, name) for name in names))
+
+
+def _calls_others(application: Manifest, name: str) -> bool:
+    native = application.processes[name].native
+    return not native or application.natives[native].gateway

@@ -103,7 +103,8 @@ def _methods(target: Target) -> tuple[list[str], list[str]]:
 
 
 def _native(application: Manifest, target: Target) -> str:
-    native = application.native_of(target.contract)
+    own = (each for each in application.natives.values() if target.key in each.methods)
+    native = application.native_of(target.contract) or next(own, None)
     if native is None:
         raise SuperviseError(
             f"{target.short} has no implementation but python",

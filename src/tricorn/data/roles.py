@@ -39,9 +39,10 @@ def _session(path: str) -> dict[str, str]:
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_MILLISECONDS}ms",
         "jit": "off",
         # A statement's text is constant, and planning it for its arguments would cost more than running it. A plan that
-        # is kept must not be one for a table that was small when it was made: an index costs little more than a page.
+        # is kept must not be one for a table that was small when it was made: an index is used wherever there is one.
         "plan_cache_mode": "force_generic_plan",
         "random_page_cost": "1.1",
+        "enable_seqscan": "off",
     }
 
 

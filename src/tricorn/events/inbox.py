@@ -3,8 +3,10 @@ together.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -12,13 +14,14 @@ from google.protobuf.message import Message
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.data import Connection, Database
 from tricorn.events.event import EventMeta, StoredEvent
-from tricorn.events.work import Work
+from tricorn.events.work import Wake, Work, nobody
 from tricorn.failpoints import failpoint
 from tricorn.telemetry import continue_trace, get_logger, span
 from tricorn.wire import call_scope
 
 R = TypeVar("R")
 Handler = Callable[[Any, EventMeta, Work[R]], Awaitable[None]]
+HandlerOfMany = Callable[[Sequence[tuple[Any, EventMeta]], Work[R]], Awaitable[None]]
 Reset = Callable[[Work[R]], Awaitable[None]]
 
 BATCH = 64
@@ -53,10 +56,10 @@ class Subscription(Generic[R]):
     group: str
     database: Database
     repository_class: Callable[[Connection], R]
-    poke: Callable[[], Any] = lambda: None
+    poke: Wake = nobody
     reset: Reset[R] | None = None
     batch: int = BATCH
-    handlers: dict[str, tuple[type[Message], Handler[R]]] = field(default_factory=dict)
+    handlers: dict[str, tuple[type[Message], Handler[R] | None, HandlerOfMany[R] | None]] = field(default_factory=dict)
     # Batches of a group follow each other in this process: two at once would lock the rows of their effects in two orders.
     _batches: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
@@ -66,11 +69,24 @@ class Subscription(Generic[R]):
         Raises:
             ValueError: The group handles this type already.
         """
+        self._add(event_class, handler, None)
+
+    def on_many(self, event_class: type[Message], handler: HandlerOfMany[R]) -> None:
+        """Adds a handler of all events of the type that follow each other in a batch, for whoever has one statement for many.
+
+        It publishes nothing and calls nobody: it is no part of one event's trace.
+
+        Raises:
+            ValueError: The group handles this type already.
+        """
+        self._add(event_class, None, handler)
+
+    def _add(self, event_class: type[Message], handler: Handler[R] | None, of_many: HandlerOfMany[R] | None) -> None:
         name = event_class.DESCRIPTOR.full_name
         if name in self.handlers:
             message = f"group {self.group!r} has two handlers for {name}"
             raise ValueError(message)
-        self.handlers[name] = (event_class, handler)
+        self.handlers[name] = (event_class, handler, of_many)
 
     async def deliver(self, events: Sequence[StoredEvent], *, token: str | None = None) -> list[str]:
         """Takes events in order; for each an empty text when its effect is committed (now or before), else what went
@@ -132,16 +148,16 @@ class Subscription(Generic[R]):
                 taken = True
                 await failpoint("events.taken")
                 work = Work(self.repository_class(connection), connection)
-                for event in events:
-                    if event.meta.id in fresh:
-                        await self._call(event, work)
+                news = [event for event in events if event.meta.id in fresh]
+                for name, run in groupby(news, lambda event: event.meta.type):
+                    await self._call(name, list(run), work)
                 await failpoint("events.handled")
         except Refusal as refusal:
             if taken:
                 raise
             raise _NotNowError(refusal) from refusal
         if work.published:
-            self.poke()
+            self.poke(work.published)
 
     async def _take(self, connection: Connection, events: Sequence[StoredEvent], token: str | None) -> set[str]:
         """Puts events into the inbox; the ids of those that were not there."""
@@ -151,16 +167,24 @@ class Subscription(Generic[R]):
             raise Refusal(PlatformReason.UNAVAILABLE, f"group {self.group!r} is being rebuilt")
         return set(row["fresh"])
 
-    async def _call(self, event: StoredEvent, work: Work[R]) -> None:
-        meta = event.meta
-        event_class, handler = self.handlers[meta.type]
-        with (
-            continue_trace(event.traceparent or None),
-            span(f"{self.group} {meta.type}", kind="consumer", event=meta.id),
-            call_scope(timeout=HANDLER_SECONDS, causation=meta.id),
-        ):
-            await handler(event_class.FromString(event.data), meta, work)
-            await work.flush()
+    async def _call(self, name: str, events: Sequence[StoredEvent], work: Work[R]) -> None:
+        event_class, handler, of_many = self.handlers[name]
+        if of_many is not None:
+            with ExitStack() as stack:
+                for event in events:
+                    stack.enter_context(self._span(event))
+                await of_many([(event_class.FromString(event.data), event.meta) for event in events], work)
+        elif handler is not None:
+            for event in events:
+                with self._span(event), call_scope(timeout=HANDLER_SECONDS, causation=event.meta.id):
+                    await handler(event_class.FromString(event.data), event.meta, work)
+                    await work.flush()
+
+    @contextmanager
+    def _span(self, event: StoredEvent) -> Iterator[None]:
+        name = f"{self.group} {event.meta.type}"
+        with continue_trace(event.traceparent or None), span(name, kind="consumer", event=event.meta.id):
+            yield
 
 
 class _NotNowError(Exception):

@@ -8,7 +8,7 @@ relays find the event at their next poll.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tricorn import telemetry
 from tricorn.data import Database
@@ -26,7 +26,8 @@ def channel_of(source: str) -> str:
 
 
 class Poke:
-    """Call it after a commit that published something. `start` it before, `stop` it after.
+    """Call it after a commit that published something, with the types (full names) if they are known. `start` it before,
+    `stop` it after.
 
     `token` marks its notifications, so that whoever it wakes directly can ignore them.
     """
@@ -36,18 +37,19 @@ class Poke:
         self._source = source
         self._database = database
         self._interval = interval
-        self._local: list[Callable[[], None]] = []
+        self._local: list[tuple[Callable[[], None], frozenset[str]]] = []
         self._wanted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def add_local(self, wake: Callable[[], None]) -> None:
-        """Calls `wake` directly at every poke: a relay or a tail in this process."""
-        self._local.append(wake)
+    def add_local(self, wake: Callable[[], None], types: Collection[str] = ()) -> None:
+        """Calls `wake` directly at every poke that may be of its types, all if none are named: a relay or a tail in this process."""
+        self._local.append((wake, frozenset(types)))
 
-    def __call__(self) -> None:
-        for wake in self._local:
-            wake()
+    def __call__(self, types: Collection[str] = ()) -> None:
+        for wake, wanted in self._local:
+            if not (types and wanted) or not wanted.isdisjoint(types):
+                wake()
         self._wanted.set()
 
     def from_thread(self) -> None:

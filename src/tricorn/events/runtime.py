@@ -61,7 +61,7 @@ class Events:
         for source, poke in pokes.items():
             poke.add_local(self.relays[source].poke)
             if source in self.tails:
-                poke.add_local(self.tails[source].poke)
+                poke.add_local(self.tails[source].poke, self.tails[source].types)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 

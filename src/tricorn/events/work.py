@@ -1,6 +1,6 @@
 """A unit of work: what changes and what is announced commit together, or neither does."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,7 +20,7 @@ class Work(Generic[R]):
     def __init__(self, repository: R, connection: Connection) -> None:
         self.repository = repository
         self.connection = connection
-        self.published = False
+        self.published: set[str] = set()
         self._events: list[tuple[Message, str]] = []
 
     async def publish(self, event: Message, *, subject: str) -> None:
@@ -38,7 +38,7 @@ class Work(Generic[R]):
         """Writes what was announced so far; whoever opened the work calls this before the commit."""
         if self._events:
             events, self._events = self._events, []
-            self.published = True
+            self.published.update(event.DESCRIPTOR.full_name for event, _ in events)
             await outbox.publish(self.connection, events)
 
 
@@ -54,9 +54,16 @@ raises.
 """
 
 
-def begin_factory(
-    database: Database, repository_class: Callable[[Connection], R], poke: Callable[[], Any] = lambda: None
-) -> Begin[R]:
+Wake = Callable[[Collection[str]], Any]
+"""Wakes whoever waits for events of some types (full names of messages)."""
+
+
+def nobody(types: Collection[str]) -> None:
+    """There is nobody to wake."""
+    del types
+
+
+def begin_factory(database: Database, repository_class: Callable[[Connection], R], poke: Wake = nobody) -> Begin[R]:
     """How a context begins its works.
 
     Args:
@@ -72,12 +79,12 @@ def begin_factory(
             yield work
             await work.flush()
         if work.published:
-            poke()
+            poke(work.published)
 
     return begin
 
 
-def announce_factory(database: Database, poke: Callable[[], Any] = lambda: None) -> Announce:
+def announce_factory(database: Database, poke: Wake = nobody) -> Announce:
     """How a context makes changes that need no unit of work of their own, and announces them."""
     announcing: dict[str, outbox.Announcing] = {}
 
@@ -87,7 +94,7 @@ def announce_factory(database: Database, poke: Callable[[], Any] = lambda: None)
             found = announcing[change] = outbox.Announcing(database, change, len(args))
         row = await found(*args, event=event, subject=subject)
         if row is not None:
-            poke()
+            poke((event.DESCRIPTOR.full_name,))
         return row
 
     return announce

@@ -101,12 +101,32 @@ class Host:
 
         ``await reset(work)`` empties the group's read model; with it `tricorn events rebuild` can replay the log to the group.
         """
+        self._subscription(group, repository, reset).on(event, handler)
+
+    def subscribe_many(
+        self,
+        event: type[Message],
+        handler: Callable[..., Awaitable[None]],
+        *,
+        group: str,
+        repository: Callable[[Connection], Any],
+        reset: Callable[[Any], Awaitable[None]] | None = None,
+    ) -> None:
+        """As `subscribe`, for whoever has one statement for many events: ``await handler([(event, meta), ...], work)``.
+
+        The events are of one type and in their order. The handler only writes: it publishes nothing and calls nobody.
+        """
+        self._subscription(group, repository, reset).on_many(event, handler)
+
+    def _subscription(
+        self, group: str, repository: Callable[[Connection], Any], reset: Callable[[Any], Awaitable[None]] | None
+    ) -> Subscription[Any]:
         subscription = self._process.subscriptions.get(group)
         if subscription is None:
             subscription = Subscription(group, self.database, repository, self.poke)
             self._process.subscriptions[group] = subscription
         subscription.reset = reset or subscription.reset
-        subscription.on(event, handler)
+        return subscription
 
     def subscribe_broadcast(self, event: type[Message], handler: Callable[..., Awaitable[None]]) -> None:
         """Sees every event of a type in every process, from now on: ``await handler(event, meta)``."""

@@ -12,6 +12,7 @@ import orjson
 
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, Refusal, method_policy, service_policies
+from tricorn.prove.copies import TapsServer
 from tricorn.prove.counting import Counted, TallyTap
 from tricorn.prove.figures import Comparisons, Cost
 from tricorn.prove.orders import FILE, Orders, parse_orders
@@ -86,6 +87,8 @@ class Proving:
         self._read()
         self.recorder = Recorder(home, process)
         self.shadow = Shadow(self._order, ways.to, self.found, self.tallies)
+        self.server = TapsServer(self.recorder, self.shadow, self.look)
+        """Takes what native processes copied of their calls; to be hosted where it can be reached."""
         self._counting = TallyTap(self.tallies, self._count)
         self._recordings = WatchedFile(home / FILE, parse_orders, _NO_ORDERS)
 

@@ -1,6 +1,7 @@
 """Records the calls that a process makes: a tap of the wire that copies, and a writer beside it that redacts and writes.
 
-On the caller's path a call of the sample is serialised and put into a queue, nothing else; a full queue drops it, which is counted.
+On the caller's path a call of the sample is serialised and put into a queue, nothing else; a full queue drops it, which is counted. Calls that native
+processes made come as copies (`tricorn.prove.copies`), and are written to parts of their own.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,14 @@ _QUEUE = 2000
 _QUEUE_BYTES = 32 * 1024 * 1024
 _AT_ONCE = 100
 
+_ON_THE_WAY_SECONDS = 0.5
+"""How long after the end of a recording copies of calls that other processes made before it may still come."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """A call as its caller saw it, serialised so that nobody changes it any more. ``started`` is in seconds since the epoch."""
+
     policy: MethodPolicy
     request: bytes
     answer: bytes | None
@@ -41,9 +47,7 @@ class _Seen:
     started: float
     seconds: float
     implementation: str
-    identified: bool
-    roles: frozenset[str]
-    metadata: Mapping[str, str]
+    call: Call
 
     @property
     def size(self) -> int:
@@ -51,21 +55,32 @@ class _Seen:
 
 
 class _Part:
-    """What this process writes of one recording."""
+    """What this process writes of one recording: its own calls, or those of another process, which come later by up to ``patience`` seconds."""
 
-    def __init__(self, order: RecordOrder, home: Path, process: str) -> None:
+    def __init__(self, order: RecordOrder, home: Path, process: str, patience: float) -> None:
         self.order = order
+        self.process = process
+        self.patience = patience
+        self._over_since: float | None = None
         folder = home / PARTS / order.id
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         header = header_for(order.contract, order.methods, sample=order.sample, process=process)
         self.writer = RecordingWriter(folder / f"{process}-{os.getpid()}{PART}", header, most_bytes=order.most_bytes)
-        self.waiting: deque[_Seen] = deque()
+        self.waiting: deque[Seen] = deque()
         self.waiting_bytes = 0
         self.dropped = 0
         self.too_large = 0
         self.ended = False
 
-    def put(self, seen: _Seen) -> None:
+    def is_over(self, orders: Orders, now: float) -> bool:
+        """Whether nothing more is to come."""
+        if self.order.id in orders and now < self.order.until:
+            return False
+        if self._over_since is None:
+            self._over_since = now
+        return now >= self._over_since + self.patience
+
+    def put(self, seen: Seen) -> None:
         if len(self.waiting) >= _QUEUE or self.waiting_bytes + seen.size > _QUEUE_BYTES:
             self.dropped += 1
             return
@@ -113,8 +128,9 @@ class Recorder:
         self._process = process
         self._now = now
         self._dice = dice
-        self._parts: dict[str, _Part] = {}
-        self._failed: set[str] = set()
+        self._orders: Orders = {}
+        self._parts: dict[tuple[str, str], _Part] = {}
+        self._failed: set[tuple[str, str]] = set()
 
     @property
     def active(self) -> bool:
@@ -127,7 +143,8 @@ class Recorder:
         parts = [
             part
             for part in self._parts.values()
-            if not part.ended
+            if part.process == self._process
+            and not part.ended
             and part.order.wants(policy.service, policy.name)
             and self._dice() * ALL < part.order.sample
         ]
@@ -138,49 +155,73 @@ class Recorder:
 
         def finish(outcome: Message | Refusal, seconds: float, implementation: str) -> None:
             answer, refusal = (None, outcome) if isinstance(outcome, Refusal) else (outcome.SerializeToString(), None)
-            seen = _Seen(
-                policy,
-                content,
-                answer,
-                refusal,
-                started,
-                seconds,
-                implementation,
-                call.identity is not None,
-                call.identity.roles if call.identity else frozenset(),
-                call.metadata,
-            )
+            seen = Seen(policy, content, answer, refusal, started, seconds, implementation, call)
             for part in parts:
                 if not part.ended:
                     part.put(seen)
 
         return finish
 
+    def knows(self, recordings: Iterable[str]) -> bool:
+        """Whether the orders of these recordings have come."""
+        return all(name in self._orders for name in recordings)
+
+    def take(self, recordings: Iterable[str], process: str, seen: Seen) -> None:
+        """Keeps a call that another process made, and that was of the sample of these recordings there."""
+        for name in recordings:
+            part = self._part_of(name, process)
+            if part is not None:
+                part.put(seen)
+
+    def miss(self, recording: str, process: str, *, dropped: int, too_large: int) -> None:
+        """Counts calls that another process could not copy."""
+        part = self._part_of(recording, process)
+        if part is not None:
+            part.dropped += dropped
+            part.too_large += too_large
+
     async def follow(self, orders: Orders) -> None:
         """Begins and ends parts as the orders say, and writes what has come meanwhile. To be called several times a second."""
-        now = self._now()
+        self._orders, now = orders, self._now()
         for order in orders.values():
-            if order.id not in self._parts and order.id not in self._failed and now < order.until:
-                try:
-                    self._parts[order.id] = _Part(order, self._home, self._process)
-                except (OSError, KeyError) as error:
-                    self._failed.add(order.id)
-                    _log.warning("calls cannot be recorded", recording=order.id, error=str(error))
-        for identity, part in list(self._parts.items()):
-            stopped, late = identity not in orders, now >= part.order.until
+            if (order.id, self._process) not in self._parts and now < order.until:
+                self._begin(order, self._process, patience=0)
+        for key, part in list(self._parts.items()):
+            over = part.is_over(orders, now)
             try:
-                await self._write(part, to_the_end=stopped or late)
-                if not part.ended and (stopped or late):
-                    part.end(RecordingEnd.TIME if late else RecordingEnd.STOPPED)
+                await self._write(part, to_the_end=over)
+                if over and not part.ended:
+                    part.end(RecordingEnd.TIME if now >= part.order.until else RecordingEnd.STOPPED)
             except OSError as error:
-                _log.error("a recording broke off", recording=identity, error=str(error))
+                _log.error("a recording broke off", recording=part.order.id, error=str(error))
                 part.ended = True
-            if stopped:
-                del self._parts[identity]
+            if part.ended and part.order.id not in orders:
+                self._parts.pop(key, None)
 
     async def close(self) -> None:
         """Ends every part, keeping what it has."""
+        for part in self._parts.values():
+            part.patience = 0
         await self.follow({})
+
+    def _part_of(self, name: str, process: str) -> _Part | None:
+        """What is written here of another process's calls; None: nothing, or nothing more."""
+        part, order = self._parts.get((name, process)), self._orders.get(name)
+        if part is None and order is not None and self._now() < order.until:
+            part = self._begin(order, process, patience=_ON_THE_WAY_SECONDS)
+        return None if part is None or part.ended else part
+
+    def _begin(self, order: RecordOrder, process: str, *, patience: float) -> _Part | None:
+        key = (order.id, process)
+        if key in self._failed:
+            return None
+        try:
+            part = self._parts[key] = _Part(order, self._home, process, patience)
+        except (OSError, KeyError) as error:
+            self._failed.add(key)
+            _log.warning("calls cannot be recorded", recording=order.id, error=str(error))
+            return None
+        return part
 
     async def _write(self, part: _Part, *, to_the_end: bool) -> None:
         rounds = len(part.waiting) // _AT_ONCE + 1
@@ -194,13 +235,14 @@ class Recorder:
             part.write(_AT_ONCE)
 
 
-def _recorded(seen: _Seen) -> RecordedCall:
+def _recorded(seen: Seen) -> RecordedCall:
     """A call as it is kept: redacted, and with nobody's name on it."""
-    call = RecordedCall(method=seen.policy.name, implementation=seen.implementation, identified=seen.identified)
+    identity = seen.call.identity
+    call = RecordedCall(method=seen.policy.name, implementation=seen.implementation, identified=identity is not None)
     call.start_time.FromNanoseconds(int(seen.started * 1e9))
     call.duration.FromNanoseconds(int(seen.seconds * 1e9))
-    call.roles.extend(sorted(seen.roles))
-    for key, value in seen.metadata.items():
+    call.roles.extend(sorted(identity.roles) if identity else ())
+    for key, value in seen.call.metadata.items():
         call.metadata[key] = REDACTED if is_secret(key) else value
     request = seen.policy.input.FromString(seen.request)
     call.redacted.extend(redact(request, "request"))

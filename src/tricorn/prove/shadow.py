@@ -7,6 +7,8 @@ compared. While the reference answers, the candidate gets the copies; a call tha
 Two outcomes that differ say nothing when the state they read has moved between them. So whoever answered first is asked once more: if it now
 says something else, the pair is not comparable. Methods whose calls depend on nothing but the request (split key ``CALL``) have no state: for
 them only a reference that contradicts itself is an excuse.
+
+Calls that native processes made come as copies (`tricorn.prove.copies`), and are compared in the same way.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from google.protobuf.message import Message
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, Refusal
 from tricorn.prove.comparing import FAILED, REST_SECONDS, Comparer, Pair, Said, ShadowOrder, frozen
-from tricorn.prove.figures import Comparisons, Pairing
+from tricorn.prove.figures import Comparisons, Figures, Pairing
 from tricorn.prove.tally import Tallies
 from tricorn.wire import Call
 from tricorn.wire.bindings import ALL, REFERENCE
@@ -77,6 +79,7 @@ class Shadow:
         self._concurrency = concurrency
         self._comparer = Comparer(reach, found, tallies, rest=rest)
         self._lanes: dict[str, _Lane] = {}
+        self._closed = False
 
     def begin(
         self, policy: MethodPolicy, request: Message, call: Call
@@ -90,15 +93,24 @@ class Shadow:
 
         def finish(outcome: Message | Refusal, seconds: float, implementation: str) -> None:
             began = time.perf_counter()
-            figures = self.found.of(Pairing(policy.full_name, order.implementation))
             if implementation in {REFERENCE, order.implementation}:
                 content = outcome if isinstance(outcome, Refusal) else frozen(outcome)
-                pair = Pair(order, call, copy, Said(content, seconds), implementation)
-                if not self._lane(policy).put(pair):
-                    figures.dropped += 1
-            figures.path.add(taken + time.perf_counter() - began)
+                self._put(policy, Pair(order, call, copy, Said(content, seconds), implementation))
+            self._figures(policy, order.implementation).path.add(taken + time.perf_counter() - began)
 
         return finish
+
+    def take(self, policy: MethodPolicy, pair: Pair, copying: float) -> None:
+        """Compares a call of the sample that another process made; ``copying`` took so many seconds of its caller's time."""
+        if self._wants(policy, pair.order.implementation):
+            if pair.answered_by in {REFERENCE, pair.order.implementation}:
+                self._put(policy, pair)
+            self._figures(policy, pair.order.implementation).path.add(copying)
+
+    def miss(self, policy: MethodPolicy, implementation: str, dropped: int) -> None:
+        """Counts calls that another process could not copy."""
+        if self._wants(policy, implementation):
+            self._figures(policy, implementation).dropped += dropped
 
     async def idle(self) -> None:
         """Returns when everything that waited has been compared."""
@@ -106,13 +118,25 @@ class Shadow:
             await asyncio.wait(tasks)
 
     async def close(self) -> None:
-        """Ends what goes on; what waits is forgotten."""
+        """Ends what goes on; what waits is forgotten, and so is what comes."""
+        self._closed = True
         tasks = [task for lane in self._lanes.values() for task in lane.tasks]
         for lane in self._lanes.values():
             lane.waiting.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _wants(self, policy: MethodPolicy, implementation: str) -> bool:
+        order = self._orders(policy)
+        return order is not None and order.implementation == implementation and can_be_shadowed(policy)
+
+    def _figures(self, policy: MethodPolicy, implementation: str) -> Figures:
+        return self.found.of(Pairing(policy.full_name, implementation))
+
+    def _put(self, policy: MethodPolicy, pair: Pair) -> None:
+        if not self._closed and not self._lane(policy).put(pair):
+            self._figures(policy, pair.order.implementation).dropped += 1
 
     def _lane(self, policy: MethodPolicy) -> "_Lane":
         lane = self._lanes.get(policy.full_name)

@@ -15,13 +15,16 @@ from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.home import cannot_write
 from tricorn.supervise.moving import GOING_ON
 from tricorn.telemetry import get_logger
-from tricorn.wire.bindings import REFERENCE, Binding, Bindings, Shadow
+from tricorn.wire.bindings import AT_GATEWAY, REFERENCE, Binding, Bindings, Shadow
 from tricorn.wire.endpoints import ENDPOINTS_FILE, known_endpoints
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tricorn.supervise.binding import BindingWriter
     from tricorn.supervise.control import Control
     from tricorn.supervise.home import Home
+    from tricorn.supervise.operators import Edge
 
 _PARTS_KEPT_SECONDS = 3600.0
 
@@ -29,11 +32,16 @@ _log = get_logger("tricorn.supervise")
 
 
 class Proving:
-    """Answers `shadow` and `record`."""
+    """Answers `shadow` and `record`.
 
-    def __init__(self, home: Home, writer: BindingWriter) -> None:
+    Args:
+        edge: the native part that can be the gateway, where there is one.
+    """
+
+    def __init__(self, home: Home, writer: BindingWriter, edge: Callable[[], Edge | None] = lambda: None) -> None:
         self._home = home
         self._writer = writer
+        self._edge = edge
 
     def listen(self, control: Control) -> None:
         """Have their commands come here."""
@@ -50,7 +58,7 @@ class Proving:
         """
         target, name, sample = str(said["target"]), str(said["implementation"]), int(said["sample"])
         contract, _, method = target.partition("/")
-        self._check_running(contract, name)
+        self._check_running(target, name)
         self._check_still(target)
         now = self._writer.current
         if method and target not in now.by_target:
@@ -111,15 +119,21 @@ class Proving:
         self._write_orders(orders)
         return {}
 
-    def _check_running(self, contract: str, name: str) -> None:
-        known = known_endpoints(self._home.path / ENDPOINTS_FILE).get(contract, {})
-        running = sorted(each for each in known if each != REFERENCE)
+    def _check_running(self, target: str, name: str) -> None:
+        known = known_endpoints(self._home.path / ENDPOINTS_FILE).get(target.partition("/")[0], {})
+        running = sorted({*known, *self._at_gateway(target)} - {REFERENCE})
         if name not in running:
             others = f"there is {', '.join(running)}" if running else "only python answers it"
             raise SuperviseError(
-                f"no {name} implementation of {short_name(contract)} runs here: {others}",
+                f"no {name} implementation of {_short(target)} runs here: {others}",
                 remedy="start a shape that has it and wait until it is built: `tricorn status` shows how far it is",
             )
+
+    def _at_gateway(self, target: str) -> set[str]:
+        """The language in which the gateway answers a method by itself; empty when it does not."""
+        edge = self._edge()
+        answers = edge is not None and edge.has_port and self._writer.current.at(target).record.get(AT_GATEWAY)
+        return {edge.language} if edge is not None and answers else set()
 
     def _check_still(self, target: str) -> None:
         for each in _with_methods(self._writer.current, target):

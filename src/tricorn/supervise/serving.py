@@ -87,7 +87,7 @@ async def serve(
 
 
 def attach_proving(process: Process) -> None:
-    """Has a process count, shadow and record its calls whenever bindings and orders of its home say so."""
+    """Has a process count, shadow and record its calls, and those that are copied to it, whenever bindings and orders of its home say so."""
 
     def fallbacks() -> Mapping[tuple[str, str], int]:
         found: Counter[tuple[str, str]] = Counter()
@@ -97,6 +97,7 @@ def attach_proving(process: Process) -> None:
         return found
 
     proving = Proving(process.home, process.name, process.wire, process.endpoints, fallbacks)
+    process.service.add(proving.server)
     process.backgrounds["proving"] = proving.run
 
 

@@ -144,7 +144,7 @@ class Supervisor:
             self._guard.recover()
             self._guard.register(self._control)
             Operators(self._home, writer, self._given_back, lambda: self._edge).listen(self._control)
-            Proving(self._home, writer).listen(self._control)
+            Proving(self._home, writer, lambda: self._edge).listen(self._control)
             self._make_keepers(Places(self._home, self._plan.endpoints, writer))
             self._write_state()
             await self._control.start()

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, PlatformReason, Refusal
 from tricorn.wire.bindings import ALL, AT_GATEWAY, GATEWAY, REFERENCE, Binding, Bindings
-from tricorn.wire.endpoints import Addresses
+from tricorn.wire.endpoints import STATS, Addresses
 from tricorn.wire.local import LocalChannel
 from tricorn.wire.native import NativeChannel
 from tricorn.wire.remote import RemoteChannel
@@ -108,7 +108,9 @@ class Endpoints:
         """
         if implementation == REFERENCE and self._service.hosts(policy.full_name):
             return self._local.channel
-        addresses = self._endpoints.get(policy.service, {}).get(implementation)
+        # A native gateway's own address is listed for what it answers as every process does.
+        at_gateway = implementation != REFERENCE and self._bindings.of(policy).record.get(AT_GATEWAY)
+        addresses = self._endpoints.get(STATS if at_gateway else policy.service, {}).get(implementation)
         if not addresses:
             raise Refusal(PlatformReason.UNAVAILABLE, f"no {implementation} answers {policy.service} here", sent=False)
         return self.at(random.choice(addresses))  # noqa: S311 - a lot, not a secret

@@ -59,22 +59,26 @@ def to_status(refusal: Refusal) -> tuple[grpc.StatusCode, bytes]:
 def from_error(error: grpc.aio.AioRpcError) -> Refusal:
     """The refusal that a server sent, or the one that says what the transport met."""
     trailing: Any = error.trailing_metadata()
-    for key, value in trailing or ():
-        if key == DETAILS_KEY and isinstance(value, bytes):
-            refusal = _from_status(status_pb2.Status.FromString(value))
-            if refusal is not None:
-                return refusal
-    reason = _UNTOLD.get(error.code(), PlatformReason.INTERNAL)
+    packed = next((value for key, value in trailing or () if key == DETAILS_KEY and isinstance(value, bytes)), b"")
     said = error.details() or ""
-    # It may name addresses and paths, which are nobody's business outside.
-    _log.warning("a call met the transport", code=error.code().name, said=said)
     # grpc says so when no connection could be made: the call never left this process.
-    unreached = reason is PlatformReason.UNAVAILABLE and "failed to connect" in said.lower()
-    sent = not unreached and reason is not PlatformReason.UNIMPLEMENTED
-    return TransportRefusal(reason, _UNTOLD_DETAIL, sent=sent)
+    sent = not (error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in said.lower())
+    return refusal_of(error.code(), said, packed, sent=sent)
 
 
-def _from_status(status: status_pb2.Status) -> Refusal | None:
+def refusal_of(code: grpc.StatusCode, said: str, packed: bytes = b"", *, sent: bool = True) -> Refusal:
+    """The refusal that stands in a status (a serialised google.rpc.Status), or the one that says what the transport met."""
+    refusal = from_status(status_pb2.Status.FromString(packed)) if packed else None
+    if refusal is not None:
+        return refusal
+    reason = _UNTOLD.get(code, PlatformReason.INTERNAL)
+    # It may name addresses and paths, which are nobody's business outside.
+    _log.warning("a call met the transport", code=code.name, said=said)
+    return TransportRefusal(reason, _UNTOLD_DETAIL, sent=sent and reason is not PlatformReason.UNIMPLEMENTED)
+
+
+def from_status(status: status_pb2.Status) -> Refusal | None:
+    """The refusal that a status tells; None for one that is not in the words of a contract."""
     reason = ""
     metadata: dict[str, str] = {}
     violations: list[Violation] = []

@@ -1,17 +1,27 @@
 """The way to an implementation in another process: gRPC over a unix socket or TCP."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy
 from tricorn.wire.call import Call
-from tricorn.wire.errors import from_error
+from tricorn.wire.errors import from_error, refusal_of
+from tricorn.wire.http2.calls import Connection
+from tricorn.wire.http2.hpack import literal, text
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+_UNIX = "unix:"
+# What begins every call: the static table's `:method: POST` and `:scheme: http`, and the names of what follows.
+_POST = b"\x83\x86\x04"
+_GRPC = b"\x01\x09localhost" + literal(b"te", b"trailers") + b"\x0f\x10" + text(b"application/grpc")
+_MOST_DIGITS = 99_999_999
 
 _OPTIONS = [
     # Servers other than grpcio refuse the escaped socket path that grpcio would send as authority.
@@ -33,13 +43,18 @@ class RemoteChannel:
 
     def __init__(self, address: str) -> None:
         self.target = address
+        self._socket = _Socket(address.removeprefix(_UNIX)) if address.startswith(_UNIX) else None
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._calls: dict[str, Any] = {}
 
     async def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
         await self._channel.close(None)
 
     async def unary(self, policy: MethodPolicy, request: Message | AsyncIterator[Message], call: Call) -> Message:
+        if self._socket is not None and isinstance(request, Message):
+            return await self._socket.unary(policy, request, call)
         try:
             answer: Message = await self._multicallable(policy)(
                 request, timeout=max(call.remaining(), 0), metadata=_metadata(call)
@@ -75,6 +90,79 @@ class RemoteChannel:
                 response_deserializer=policy.output.FromString,
             )
         return made
+
+
+class _Socket:
+    """Unary calls over a unix socket, all on one connection that is made anew when it is lost."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._heads: dict[str, bytes] = {}
+
+    async def unary(self, policy: MethodPolicy, request: Message, call: Call) -> Message:
+        connection = self._connection
+        if connection is None or connection.full or not connection.usable:
+            connection = await self._ready(call)
+        seconds = max(call.remaining(), 0)
+        headers = self._headers(policy, call, seconds)
+        answer = await connection.unary(headers, policy.input.SerializeToString(request), seconds)
+        try:
+            return policy.output.FromString(answer)
+        except DecodeError:
+            raise refusal_of(
+                grpc.StatusCode.INTERNAL, f"the answer is no {policy.output.DESCRIPTOR.full_name}"
+            ) from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _ready(self, call: Call) -> Connection:
+        """A connection that takes one more call."""
+        try:
+            async with asyncio.timeout(max(call.remaining(), 0)):
+                while True:
+                    connection = await self._connected()
+                    if not connection.full:
+                        return connection
+                    await connection.room()
+        except TimeoutError:
+            raise refusal_of(
+                grpc.StatusCode.DEADLINE_EXCEEDED, f"no connection to {self._path} in time", sent=False
+            ) from None
+        except OSError as error:
+            raise refusal_of(
+                grpc.StatusCode.UNAVAILABLE, f"failed to connect to {self._path}: {error}", sent=False
+            ) from None
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            if self._connection is None or not self._connection.usable:
+                make = partial(Connection, MAX_MESSAGE_BYTES)
+                _, self._connection = await asyncio.get_running_loop().create_unix_connection(make, self._path)
+            return self._connection
+
+    def _headers(self, policy: MethodPolicy, call: Call, seconds: float) -> bytes:
+        head = self._heads.get(policy.full_name)
+        if head is None:
+            head = self._heads[policy.full_name] = _POST + text(f"/{policy.full_name}".encode()) + _GRPC
+        return b"".join((head, literal(b"grpc-timeout", _timeout(seconds)), *map(_header, _metadata(call))))
+
+
+def _timeout(seconds: float) -> bytes:
+    """At most eight digits and a unit; microseconds where they will do."""
+    microseconds = int(seconds * 1e6)
+    return b"%du" % microseconds if microseconds <= _MOST_DIGITS else b"%dS" % min(int(seconds), _MOST_DIGITS)
+
+
+def _header(pair: tuple[str, str]) -> bytes:
+    name, value = pair
+    if not (value.isascii() and value.isprintable()):
+        message = f"{name} is no text that a header may be"
+        raise ValueError(message)
+    return literal(name.encode(), value.encode())
 
 
 def _metadata(call: Call) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ import (
 	storefrontv1 "agora/native/gen/agora/storefront/v1"
 	agorav1 "agora/native/gen/agora/v1"
 	"tricorn/contract"
+	"tricorn/gateway/cache"
 	"tricorn/wire"
 )
 
@@ -23,14 +24,23 @@ const currency = "USD"
 // Reader answers the methods of StorefrontService that only read products.
 type Reader struct {
 	storefrontv1.UnimplementedStorefrontServiceServer
-	views   views
-	pricing pricingv1.PricingServiceClient
-	now     func() time.Time
+	views    views
+	pricing  pricingv1.PricingServiceClient
+	now      func() time.Time
+	renewals *rounds
+	known    *knownPrices
 }
 
-// New reads with the rights of a role that sees what is published. now decides which days count as recent.
-func New(published *pgxpool.Pool, pricing pricingv1.PricingServiceClient, now func() time.Time) *Reader {
-	return &Reader{views: views{published}, pricing: pricing, now: now}
+// New reads with the rights of a role that sees what is published. now decides which days count as recent; generation is that of the bindings that
+// hold, and changes with whoever knows the prices.
+func New(
+	published *pgxpool.Pool, pricing pricingv1.PricingServiceClient, now func() time.Time, generation func() int64,
+) *Reader {
+	made := &Reader{
+		views: views{published}, pricing: pricing, now: now, known: &knownPrices{generation: generation},
+	}
+	made.renewals = &rounds{make: made.products}
+	return made
 }
 
 // Methods are those that a Reader answers.
@@ -40,18 +50,55 @@ var Methods = []string{"ListProducts", "GetProduct"}
 func (r *Reader) GetProduct(
 	ctx context.Context, request *storefrontv1.GetProductRequest,
 ) (*storefrontv1.Product, error) {
-	id := strings.ToLower(request.GetProductId())
-	found, spent, err := r.views.one(ctx, id, customer(ctx), r.today())
+	asked := wanted{strings.ToLower(request.GetProductId()), customer(ctx)}
+	read := r.one
+	if cache.Renewing(ctx) {
+		read = r.renewals.read
+	}
+	found, err := read(ctx, asked)
+	if err == nil && found == nil {
+		err = contract.Refuse(contract.ReasonNotFound, "there is no such product").With("product_id", asked.id)
+	}
+	return found, err
+}
+
+func (r *Reader) one(ctx context.Context, asked wanted) (*storefrontv1.Product, error) {
+	found, err := r.products(ctx, []wanted{asked})
 	if err != nil {
 		return nil, err
 	}
-	if found == nil {
-		return nil, contract.Refuse(contract.ReasonNotFound, "there is no such product").With("product_id", id)
-	}
-	if err := r.price(ctx, []*item{found}, tierFor(spent)); err != nil {
+	return found[0], nil
+}
+
+// products are those that are asked for, in that order, each with its customer's price; nil for those that are not on sale.
+func (r *Reader) products(ctx context.Context, asked []wanted) ([]*storefrontv1.Product, error) {
+	items, err := r.views.products(ctx, asked, r.today())
+	if err != nil {
 		return nil, err
 	}
-	return found.product, nil
+	found := make([]*storefrontv1.Product, len(asked))
+	unpriced := map[pricingv1.Tier][]*item{}
+	for i, each := range items {
+		if each == nil {
+			continue
+		}
+		found[i] = each.product
+		if price := r.known.find(each.question()); price != nil {
+			each.complete(price)
+		} else {
+			unpriced[each.tier] = append(unpriced[each.tier], each)
+		}
+	}
+	generation := r.known.generation()
+	for tier, items := range unpriced {
+		if err := r.price(ctx, items, tier); err != nil {
+			return nil, err
+		}
+		for _, each := range items {
+			r.known.keep(generation, each.question(), each.price)
+		}
+	}
+	return found, nil
 }
 
 // ListProducts is a page of the catalogue with stock and this customer's prices. A product that was there when the first
@@ -87,11 +134,10 @@ func (r *Reader) ListProducts(
 	if len(items) == 0 {
 		return answer, nil
 	}
-	spent, err := r.views.complete(ctx, items, customer(ctx), r.today())
-	if err != nil {
+	if err := r.views.complete(ctx, items, customer(ctx), r.today()); err != nil {
 		return nil, err
 	}
-	if err := r.price(ctx, items, tierFor(spent)); err != nil {
+	if err := r.price(ctx, items, items[0].tier); err != nil {
 		return nil, err
 	}
 	for _, each := range items {
@@ -100,15 +146,16 @@ func (r *Reader) ListProducts(
 	return answer, nil
 }
 
-// price asks what a unit of each costs this customer, and completes the products.
+// price asks what a unit of each costs a customer of their tier, and completes the products.
 func (r *Reader) price(ctx context.Context, items []*item, tier pricingv1.Tier) error {
 	request := &pricingv1.PriceProductsRequest{Tier: tier}
 	for _, each := range items {
+		asked := each.question()
 		request.Products = append(request.Products, &pricingv1.PricedProduct{
-			ProductId:         each.product.GetProductId(),
-			BaseMinorUnits:    each.base,
-			Available:         each.inventory.GetAvailable(),
-			DemandBasisPoints: each.demand,
+			ProductId:         asked.product,
+			BaseMinorUnits:    asked.base,
+			Available:         asked.available,
+			DemandBasisPoints: asked.demand,
 		})
 	}
 	answer, err := r.pricing.PriceProducts(ctx, request)
@@ -119,14 +166,7 @@ func (r *Reader) price(ctx context.Context, items []*item, tier pricingv1.Tier) 
 		return fmt.Errorf("%d prices came for %d products", len(answer.GetPrices()), len(items))
 	}
 	for i, each := range items {
-		price := answer.GetPrices()[i]
-		each.product.Inventory = each.inventory
-		each.product.Pricing = &storefrontv1.Pricing{
-			BasePrice:       money(price.GetBaseMinorUnits()),
-			FinalPrice:      money(price.GetFinalMinorUnits()),
-			DiscountPercent: discountPercent(price.GetBaseMinorUnits(), price.GetFinalMinorUnits()),
-			Tier:            tier,
-		}
+		each.complete(answer.GetPrices()[i])
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package storefront
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -12,31 +11,61 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inventoryv1 "agora/native/gen/agora/inventory/v1"
+	pricingv1 "agora/native/gen/agora/pricing/v1"
 	storefrontv1 "agora/native/gen/agora/storefront/v1"
 )
 
 const productColumns = `product_id::text, seller_id::text, title, description, category_ids::text[],
     base_price_minor_units, release_year, created_at, updated_at, version`
 
-const productByID = `SELECT ` + productColumns + `
-FROM published.product_v1 WHERE product_id = $1::text::uuid`
+// looked are the products of $1, each with the customer of $5 (NULL: nobody in particular) who looks at it.
+const looked = `unnest($1::text[]::uuid[], $5::text[]::uuid[]) WITH ORDINALITY AS looked (id, customer, position)`
 
-const stockOf = `SELECT product_id::text, warehouse_id::text, available FROM published.stock_v1
-WHERE product_id = ANY ($1::text[]::uuid[]) ORDER BY stock_v1.product_id, stock_v1.warehouse_id`
+// What a price depends on besides the product: its stock by warehouse, how it sold on the days from $2 and from $3 until $4, and what the
+// customer has spent.
+const (
+	factColumns = `stock.warehouses, stock.available, coalesce(sold.recent, 0)::bigint, coalesce(sold.usual, 0)::bigint,
+    coalesce((SELECT spent_minor_units FROM published.customer_v1 WHERE user_id = looked.customer), 0)`
+	factsOf = `
+CROSS JOIN LATERAL (
+    SELECT array_agg(warehouse_id::text ORDER BY warehouse_id) AS warehouses, array_agg(available ORDER BY warehouse_id) AS available
+    FROM published.stock_v1 WHERE product_id = looked.id
+) AS stock
+CROSS JOIN LATERAL (
+    SELECT sum(units) FILTER (WHERE day >= $2) AS recent, sum(units) AS usual
+    FROM published.demand_day_v1 WHERE product_id = looked.id AND day BETWEEN $3 AND $4
+) AS sold`
+)
 
-const demandOf = `SELECT asked.product_id::text, coalesce(sum(units) FILTER (WHERE day >= $2), 0)::bigint,
-    coalesce(sum(units), 0)::bigint,
-    coalesce((SELECT spent_minor_units FROM published.customer_v1 WHERE user_id = $5::text::uuid), 0)
-FROM unnest($1::text[]::uuid[]) WITH ORDINALITY AS asked (product_id, position)
-LEFT JOIN published.demand_day_v1 AS sold ON sold.product_id = asked.product_id AND day BETWEEN $3 AND $4
-GROUP BY position, asked.product_id ORDER BY position`
+const productsByID = `SELECT position, ` + factColumns + `, ` + productColumns + `
+FROM ` + looked + ` JOIN published.product_v1 ON product_id = looked.id` + factsOf
 
-// item is a product on sale with what its price depends on.
+const factsByID = `SELECT position, ` + factColumns + ` FROM ` + looked + factsOf
+
+// item is a product on sale with what its price for a customer depends on.
 type item struct {
 	product   *storefrontv1.Product
 	base      int64
 	demand    int32
 	inventory *storefrontv1.Inventory
+	tier      pricingv1.Tier
+	price     *pricingv1.ProductPrice
+}
+
+// question is what is to be known for the item's price.
+func (i *item) question() question {
+	return question{i.product.GetProductId(), i.base, i.inventory.GetAvailable(), i.demand, i.tier}
+}
+
+// complete adds to the product its stock and its price.
+func (i *item) complete(price *pricingv1.ProductPrice) {
+	i.price, i.product.Inventory = price, i.inventory
+	i.product.Pricing = &storefrontv1.Pricing{
+		BasePrice:       money(price.GetBaseMinorUnits()),
+		FinalPrice:      money(price.GetFinalMinorUnits()),
+		DiscountPercent: discountPercent(price.GetBaseMinorUnits(), price.GetFinalMinorUnits()),
+		Tier:            i.tier,
+	}
 }
 
 // views reads what other contexts publish.
@@ -44,26 +73,24 @@ type views struct {
 	pool *pgxpool.Pool
 }
 
-// one reads a product and what its price depends on in one round trip; nil when it is not on sale. spent is what the
-// customer (empty: nobody) has spent.
-func (v views) one(ctx context.Context, id, customer string, today time.Time) (found *item, spent int64, err error) {
-	batch := &pgx.Batch{}
-	batch.Queue(productByID, id).QueryRow(func(row pgx.Row) error {
-		read, _, err := readProduct(row)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
+// products reads what is wanted, with what the prices depend on; nil for what is not on sale.
+func (v views) products(ctx context.Context, asked []wanted, today time.Time) ([]*item, error) {
+	found := make([]*item, len(asked))
+	err := v.read(ctx, productsByID, asked, today, func(rows pgx.Rows) error {
+		var place int
+		var about facts
+		read, err := readProduct(rows, about.into(&place))
+		if err != nil {
+			return err
 		}
-		found = read
-		return err
+		about.tell(read)
+		found[place-1] = read
+		return nil
 	})
-	about := v.askAbout(batch, []string{id}, customer, today)
-	if err := v.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, 0, fmt.Errorf("read the product %s: %w", id, err)
+	if err != nil {
+		return nil, fmt.Errorf("read products: %w", err)
 	}
-	if found != nil {
-		about.tell(found)
-	}
-	return found, about.spent, nil
+	return found, nil
 }
 
 // page reads the products of a search, each with its place in the order, at most one more than the page holds.
@@ -76,7 +103,7 @@ func (v views) page(ctx context.Context, wanted search) (items []*item, places [
 	defer rows.Close()
 	for rows.Next() && len(items) <= wanted.size {
 		var key any
-		read, key, err := readProduct(rows, &key)
+		read, err := readProduct(rows, nil, &key)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read a product that was found: %w", err)
 		}
@@ -89,98 +116,85 @@ func (v views) page(ctx context.Context, wanted search) (items []*item, places [
 	return items, places, nil
 }
 
-// complete reads what the items' prices depend on, in one round trip, and what the customer has spent.
-func (v views) complete(ctx context.Context, items []*item, customer string, today time.Time) (int64, error) {
-	ids := make([]string, len(items))
+// complete reads what the prices of items depend on.
+func (v views) complete(ctx context.Context, items []*item, customer string, today time.Time) error {
+	asked := make([]wanted, len(items))
 	for i, each := range items {
-		ids[i] = each.product.GetProductId()
+		asked[i] = wanted{each.product.GetProductId(), customer}
 	}
-	batch := &pgx.Batch{}
-	about := v.askAbout(batch, ids, customer, today)
-	if err := v.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return 0, fmt.Errorf("read stock and demand: %w", err)
+	err := v.read(ctx, factsByID, asked, today, func(rows pgx.Rows) error {
+		var place int
+		var about facts
+		if err := rows.Scan(about.into(&place)...); err != nil {
+			return err
+		}
+		about.tell(items[place-1])
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read stock and demand: %w", err)
 	}
-	for _, each := range items {
-		about.tell(each)
-	}
-	return about.spent, nil
+	return nil
 }
 
-// facts are what is known of products besides themselves, by id.
+// read asks for what is looked at, in one round trip, and gives each row to take.
+func (v views) read(ctx context.Context, sql string, asked []wanted, today time.Time, take func(pgx.Rows) error) error {
+	ids, customers := make([]string, len(asked)), make([]*string, len(asked))
+	for i, each := range asked {
+		ids[i] = each.id
+		if each.customer != "" {
+			customers[i] = &each.customer
+		}
+	}
+	recentFrom, usualFrom := firstDays(today)
+	rows, err := v.pool.Query(ctx, sql, ids, recentFrom, usualFrom, today, customers)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := take(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// facts are a row of factColumns.
 type facts struct {
-	stocks  map[string]*storefrontv1.Inventory
-	demands map[string]int32
-	spent   int64
+	warehouses           []string
+	available            []int32
+	recent, usual, spent int64
+}
+
+// into is where a row goes whose place comes before its facts.
+func (f *facts) into(place *int) []any {
+	return []any{place, &f.warehouses, &f.available, &f.recent, &f.usual, &f.spent}
 }
 
 func (f *facts) tell(what *item) {
-	id := what.product.GetProductId()
-	what.demand = f.demands[id]
-	if what.inventory = f.stocks[id]; what.inventory == nil {
-		what.inventory = &storefrontv1.Inventory{}
+	what.demand, what.tier = demandBasisPoints(f.recent, f.usual), tierFor(f.spent)
+	what.inventory = &storefrontv1.Inventory{}
+	for i, warehouse := range f.warehouses {
+		what.inventory.Available += f.available[i]
+		what.inventory.Warehouses = append(what.inventory.Warehouses, &inventoryv1.WarehouseStock{
+			WarehouseId: warehouse, Available: f.available[i],
+		})
 	}
 }
 
-func (v views) askAbout(batch *pgx.Batch, ids []string, customer string, today time.Time) *facts {
-	about := &facts{
-		stocks:  make(map[string]*storefrontv1.Inventory, len(ids)),
-		demands: make(map[string]int32, len(ids)),
-	}
-	batch.Queue(stockOf, ids).Query(func(rows pgx.Rows) error {
-		var id string
-		var warehouse string
-		var available int32
-		_, err := pgx.ForEachRow(rows, []any{&id, &warehouse, &available}, func() error {
-			stock := about.stocks[id]
-			if stock == nil {
-				stock = &storefrontv1.Inventory{}
-				about.stocks[id] = stock
-			}
-			stock.Available += available
-			stock.Warehouses = append(stock.Warehouses, &inventoryv1.WarehouseStock{
-				WarehouseId: warehouse, Available: available,
-			})
-			return nil
-		})
-		return err
-	})
-	var user *string
-	if customer != "" {
-		user = &customer
-	}
-	recentFrom, usualFrom := firstDays(today)
-	batch.Queue(demandOf, ids, recentFrom, usualFrom, today, user).Query(func(rows pgx.Rows) error {
-		var id string
-		var recent, usual int64
-		_, err := pgx.ForEachRow(rows, []any{&id, &recent, &usual, &about.spent}, func() error {
-			about.demands[id] = demandBasisPoints(recent, usual)
-			return nil
-		})
-		return err
-	})
-	return about
-}
-
-// readProduct reads a row of productColumns, and into more what follows them; the last of these is returned.
-func readProduct(row pgx.Row, more ...*any) (*item, any, error) {
+// readProduct reads a row of productColumns, and the columns before or after them.
+func readProduct(row pgx.Row, before []any, after ...any) (*item, error) {
 	var product storefrontv1.Product
 	var created, updated time.Time
 	var base, version int64
-	into := []any{
+	into := append(before,
 		&product.ProductId, &product.SellerId, &product.Title, &product.Description, &product.CategoryIds,
-		&base, &product.ReleaseYear, &created, &updated, &version,
-	}
-	for _, each := range more {
-		into = append(into, each)
-	}
-	if err := row.Scan(into...); err != nil {
-		return nil, nil, err
+		&base, &product.ReleaseYear, &created, &updated, &version)
+	if err := row.Scan(append(into, after...)...); err != nil {
+		return nil, err
 	}
 	product.CreateTime, product.UpdateTime = timestamppb.New(created), timestamppb.New(updated)
 	product.Etag = strconv.FormatInt(version, 10)
-	var last any
-	if len(more) > 0 {
-		last = *more[len(more)-1]
-	}
-	return &item{product: &product, base: base}, last, nil
+	return &item{product: &product, base: base}, nil
 }

@@ -20,3 +20,9 @@ func Batching(connections int32, observer batch.Observer) batch.Options {
 		Observer: observer,
 	}
 }
+
+// Confirms is how confirmations are put together, given how claims are.
+func Confirms(options batch.Options) batch.Options {
+	options.Workers, options.Waiters, options.Observer = 1, max(1, options.Waiters/2), nil
+	return options
+}

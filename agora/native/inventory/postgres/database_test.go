@@ -80,14 +80,18 @@ func batching() batch.Options {
 
 func openWith(t *testing.T, pool *pgxpool.Pool, options batch.Options) *room {
 	t.Helper()
-	batcher := batch.New(postgres.NewReserving(pool), stock.Claim.Products, options)
+	reserving := postgres.NewReserving(pool)
+	repository := postgres.NewRepository(reserving)
+	batcher := batch.New(reserving, stock.Claim.Products, options)
+	confirming := batch.New(postgres.NewConfirming(repository), stock.Reservation.Needs, postgres.Confirms(options))
 	r := &room{
 		t: t, ctx: t.Context(), pool: pool, batcher: batcher,
-		service: inventory.NewService(postgres.NewRepository(pool), batcher),
+		service: inventory.NewService(repository, batcher, confirming),
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), minute)
 		defer cancel()
+		require.NoError(t, confirming.Close(ctx))
 		require.NoError(t, batcher.Close(ctx))
 	})
 	return r

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"sort"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,7 +67,25 @@ func decide(work []call, there *present) *decision {
 		byKey[claim.Key], d.leader[at] = claim.Reservation, claim.Reservation
 		d.add(claim, allocations)
 	}
+	sort.Sort(inOrderOfKeys{&d.create})
 	return d
+}
+
+// inOrderOfKeys is the order in which batches claim keys, so that two of them wait for each other in a line.
+type inOrderOfKeys struct {
+	*queries.CreateReservationsParams
+}
+
+func (c inOrderOfKeys) Len() int { return len(c.Keys) }
+
+func (c inOrderOfKeys) Less(one, other int) bool { return c.Keys[one] < c.Keys[other] }
+
+func (c inOrderOfKeys) Swap(one, other int) {
+	c.ReservationIds[one], c.ReservationIds[other] = c.ReservationIds[other], c.ReservationIds[one]
+	c.Keys[one], c.Keys[other] = c.Keys[other], c.Keys[one]
+	c.Firsts[one], c.Firsts[other] = c.Firsts[other], c.Firsts[one]
+	c.Lasts[one], c.Lasts[other] = c.Lasts[other], c.Lasts[one]
+	c.Holds[one], c.Holds[other] = c.Holds[other], c.Holds[one]
 }
 
 func (p *present) busy(claim stock.Claim) bool {

@@ -14,6 +14,8 @@ const (
 	deadlockDetected     = "40P01"
 	foreignKeyViolation  = "23503"
 	notNullViolation     = "23502"
+	uniqueViolation      = "23505"
+	checkViolation       = "23514"
 )
 
 // stateOf is the SQLSTATE that the server answered with; empty when it did not answer.

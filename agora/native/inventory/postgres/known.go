@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -16,8 +17,9 @@ const (
 	longestPause = 15
 )
 
-// known is what there was of products after the last batch that took of them. Others change stock as well, so that it is no more than a guess,
-// by which a batch can be decided before anything is locked: the statement that writes it makes sure that the guess was right.
+// known is what there was of products after the last batch that took of them, or else when somebody read it. Others change stock as well, so that it
+// is no more than a guess, by which a batch can be decided before anything is locked: the statement that writes it makes sure that the guess was
+// right.
 type known struct {
 	mutex   sync.Mutex
 	shelves map[uuid.UUID][]stock.Shelf
@@ -31,15 +33,19 @@ type guess struct {
 	*decision
 	there    *present
 	products []uuid.UUID
-	// Every shelf that was known, as it was.
+	// Every shelf that was known, as it was, in the order of ids.
 	knownProducts, knownWarehouses []uuid.UUID
 	knownAvailable                 []int32
+	// What the decision takes of them.
+	takenProducts, takenWarehouses []uuid.UUID
+	takenQuantities                []int32
 }
 
 // guess decides claims by what is known; nil when something of what they need is not, or when one of them would be refused: its key may stand for
 // a reservation that was made before.
 func (k *known) guess(work []call) *guess {
 	products, _ := wanted(work)
+	slices.SortFunc(products, byID)
 	made := &guess{there: &present{}, products: products}
 	if !k.look(made) {
 		return nil
@@ -48,8 +54,24 @@ func (k *known) guess(work []call) *guess {
 	if made.short || len(made.create.Keys) == 0 {
 		return nil
 	}
+	made.sum()
 	return made
 }
+
+func (g *guess) sum() {
+	for at, product := range g.knownProducts {
+		warehouse := g.knownWarehouses[at]
+		for _, shelf := range g.there.shelves.Of(product) {
+			if taken := g.knownAvailable[at] - shelf.Available; shelf.Warehouse == warehouse && taken > 0 {
+				g.takenProducts = append(g.takenProducts, product)
+				g.takenWarehouses = append(g.takenWarehouses, warehouse)
+				g.takenQuantities = append(g.takenQuantities, taken)
+			}
+		}
+	}
+}
+
+func byID(one, other uuid.UUID) int { return bytes.Compare(one[:], other[:]) }
 
 func (k *known) look(made *guess) bool {
 	k.mutex.Lock()
@@ -73,6 +95,29 @@ func (k *known) look(made *guess) bool {
 	return true
 }
 
+// fill remembers what was read of products, where nothing newer can be known of them.
+func (k *known) fill(products []uuid.UUID, read *present) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	for _, product := range products {
+		if _, found := k.shelves[product]; !found {
+			k.remember(product, read.shelves.Of(product))
+		}
+	}
+}
+
+// remember keeps the shelves of a product, if it has any, in the order of their warehouses. The mutex is held.
+func (k *known) remember(product uuid.UUID, shelves []stock.Shelf) {
+	if len(shelves) == 0 {
+		return
+	}
+	if k.shelves == nil || len(k.shelves) >= mostKnown {
+		k.shelves = map[uuid.UUID][]stock.Shelf{}
+	}
+	k.shelves[product] = slices.Clone(shelves)
+	slices.SortFunc(k.shelves[product], func(one, other stock.Shelf) int { return byID(one.Warehouse, other.Warehouse) })
+}
+
 // was takes note whether a guess was right.
 func (k *known) was(right bool) {
 	k.mutex.Lock()
@@ -88,15 +133,9 @@ func (k *known) was(right bool) {
 func (k *known) keep(products []uuid.UUID, there *present) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	if k.shelves == nil || len(k.shelves) >= mostKnown {
-		k.shelves = make(map[uuid.UUID][]stock.Shelf, len(products))
-	}
 	for _, product := range products {
-		if _, contended := there.contended[product]; contended {
-			continue
-		}
-		if shelves := there.shelves.Of(product); len(shelves) > 0 {
-			k.shelves[product] = slices.Clone(shelves)
+		if _, contended := there.contended[product]; !contended {
+			k.remember(product, there.shelves.Of(product))
 		}
 	}
 }

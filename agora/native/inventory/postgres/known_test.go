@@ -17,7 +17,8 @@ import (
 // trips counts what is sent to the server together.
 type trips struct{ count atomic.Int32 }
 
-func (*trips) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (s *trips) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.count.Add(1)
 	return ctx
 }
 
@@ -63,6 +64,32 @@ func TestABatchTakesOneRoundTripWhereStockIsAsItWasKnown(t *testing.T) {
 	require.Empty(t, refused)
 	require.Equal(t, []int32{2, 1, 1}, alone)
 	require.Equal(t, []int32{3, 2, 1}, besideAnother, "a wrong guess, none, and a right one")
+	r.conserved(product)
+}
+
+func TestStockThatWasReadIsKnownUntilThisProcessGivesSomeBack(t *testing.T) {
+	seen := &trips{}
+	config := configured(t, address(t))
+	config.ConnConfig.Tracer = seen
+	r := openWith(t, start(t, config), batching())
+	read, product := r.product(50), r.product(50, 50)
+	taken := func(product uuid.UUID) (int32, uuid.UUID) {
+		before := seen.count.Load()
+		made, err := r.service.Reserve(r.ctx, key(), lines(line(product, 2)), minute)
+		require.NoError(t, err)
+		return seen.count.Load() - before, made.ID
+	}
+	r.available(read, product)
+
+	first, reserved := taken(product)
+	_, err := r.service.Release(r.ctx, reserved.String())
+	require.NoError(t, err)
+	afterwards, _ := taken(product)
+	_, err = r.service.Restock(r.ctx, key(), stock.Delivery{Lines: lines(line(product, 5))})
+	require.NoError(t, err)
+	restocked, _ := taken(product)
+
+	require.Equal(t, []int32{1, 2, 1}, []int32{first, afterwards, restocked}, "the answer to a restock reads its stock")
 	r.conserved(product)
 }
 

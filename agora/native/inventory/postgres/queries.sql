@@ -30,7 +30,7 @@ SELECT reservation_id, state, product_ids, warehouse_ids, quantities, expire_tim
     (state = 'HELD' AND expire_time <= clock_timestamp())::bool AS overdue
 FROM reservation WHERE reservation_id = ANY (@reservation_ids::uuid[]);
 
--- Claims keys in their order, and moves the stock of those that were free to claim. The stock is locked already. Allocations
+-- Claims keys, which come in their order, and moves the stock of those that were free to claim. The stock is locked already. Allocations
 -- of all come one after the other; a reservation's are those from its first to its last, counted from 1. Holds are microseconds.
 -- name: CreateReservations :many
 WITH wanted AS (
@@ -42,7 +42,7 @@ WITH wanted AS (
     INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
     SELECT reservation_id, key, 'HELD', (@product_ids::uuid[])[first:last], (@warehouse_ids::uuid[])[first:last],
         (@quantities::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
-    FROM wanted ORDER BY key
+    FROM wanted
     ON CONFLICT (key) DO NOTHING
     RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
 ), taken AS (
@@ -55,38 +55,33 @@ WITH wanted AS (
 )
 SELECT reservation_id, expire_time FROM created;
 
--- The same in one statement with the locks, for stock that is known: as long as nobody else has a row of it locked and all
--- are as they were. Else it creates nothing.
+-- The same in one statement with the locks, for stock that is known, shelf by shelf in the order of its ids: all of it or
+-- nothing. It creates nothing where somebody else has a row locked or one is not as it was, and fails where a key is not free.
+-- Of keys that somebody else holds uncommitted it waits for each as long as it is told.
 -- name: CreateReservationsAsKnown :many
 WITH locked AS MATERIALIZED (
     SELECT product_id, warehouse_id, available FROM stock
     WHERE product_id = ANY (@known_products::uuid[]) ORDER BY product_id, warehouse_id FOR UPDATE SKIP LOCKED
-), known AS (
-    SELECT product_id, warehouse_id, available FROM ROWS FROM (
-        unnest(@known_products::uuid[]), unnest(@known_warehouses::uuid[]), unnest(@known_available::int[])
-    ) AS shelf (product_id, warehouse_id, available)
 ), agreed AS MATERIALIZED (
-    SELECT count(*) = cardinality(@known_products::uuid[]) AND (SELECT count(*) FROM locked) = count(*) AS all_of_it
-    FROM known JOIN locked USING (product_id, warehouse_id, available)
-), wanted AS (
-    SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
-        unnest(@reservation_ids::uuid[]), unnest(@keys::text[]), unnest(@firsts::int[]), unnest(@lasts::int[]),
-        unnest(@holds::bigint[])
-    ) AS line (reservation_id, key, first, last, hold)
+    SELECT set_config('lock_timeout', @lock_timeout::text, true) IS NOT NULL AND array_agg(product_id) = @known_products::uuid[]
+        AND array_agg(warehouse_id) = @known_warehouses::uuid[] AND array_agg(available) = @known_available::int[] AS all_of_it
+    FROM locked
+), moved AS (
+    UPDATE stock SET available = stock.available - taken.quantity, held = stock.held + taken.quantity
+    FROM ROWS FROM (
+        unnest(@taken_products::uuid[]), unnest(@taken_warehouses::uuid[]), unnest(@taken_quantities::int[])
+    ) AS taken (product_id, warehouse_id, quantity)
+    WHERE (SELECT all_of_it FROM agreed) AND stock.product_id = taken.product_id AND stock.warehouse_id = taken.warehouse_id
 ), created AS (
     INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
     SELECT reservation_id, key, 'HELD', (@product_ids::uuid[])[first:last], (@warehouse_ids::uuid[])[first:last],
         (@quantities::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
-    FROM wanted WHERE (SELECT all_of_it FROM agreed) ORDER BY key
-    ON CONFLICT (key) DO NOTHING
-    RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
-), taken AS (
-    SELECT a.product_id, a.warehouse_id, sum(a.quantity)::int AS quantity FROM created,
-        ROWS FROM (unnest(created.product_ids), unnest(created.warehouse_ids), unnest(created.quantities)) AS a (product_id, warehouse_id, quantity)
-    GROUP BY a.product_id, a.warehouse_id
-), moved AS (
-    UPDATE stock SET available = stock.available - taken.quantity, held = stock.held + taken.quantity
-    FROM taken WHERE stock.product_id = taken.product_id AND stock.warehouse_id = taken.warehouse_id
+    FROM ROWS FROM (
+        unnest(@reservation_ids::uuid[]), unnest(@keys::text[]), unnest(@firsts::int[]), unnest(@lasts::int[]),
+        unnest(@holds::bigint[])
+    ) AS line (reservation_id, key, first, last, hold)
+    WHERE (SELECT all_of_it FROM agreed)
+    RETURNING reservation_id, expire_time
 )
 SELECT reservation_id, expire_time FROM created;
 
@@ -117,6 +112,32 @@ WITH claim AS MATERIALIZED (
     WHERE stock.product_id = locked.product_id AND stock.warehouse_id = locked.warehouse_id
 )
 SELECT reservation_id, state, product_ids, warehouse_ids, quantities, expire_time FROM settled;
+
+-- The same for several at once, whose allocations are known; they never change. It confirms none where somebody else has a row of
+-- their stock locked, and says whether nobody had. Each row of stock is named once. (CASE, lest a plan made while the table was
+-- small goes through all that is held.)
+-- name: ConfirmTogether :many
+WITH locked AS MATERIALIZED (
+    SELECT stock.product_id FROM ROWS FROM (
+        unnest(@products::uuid[]), unnest(@warehouses::uuid[])
+    ) AS needed (product_id, warehouse_id) JOIN stock USING (product_id, warehouse_id)
+    ORDER BY stock.product_id, stock.warehouse_id FOR UPDATE OF stock SKIP LOCKED
+), free AS MATERIALIZED (
+    SELECT count(*) = cardinality(@products::uuid[]) AS all_of_it FROM locked
+), settled AS (
+    UPDATE reservation SET state = 'CONFIRMED', update_time = clock_timestamp()
+    WHERE (SELECT all_of_it FROM free) AND reservation_id = ANY (@reservation_ids::uuid[])
+        AND CASE state WHEN 'HELD' THEN expire_time > clock_timestamp() ELSE false END
+    RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
+), sold AS (
+    SELECT a.product_id, a.warehouse_id, sum(a.quantity)::int AS quantity FROM settled,
+        ROWS FROM (unnest(settled.product_ids), unnest(settled.warehouse_ids), unnest(settled.quantities)) AS a (product_id, warehouse_id, quantity)
+    GROUP BY a.product_id, a.warehouse_id
+), moved AS (
+    UPDATE stock SET held = stock.held - sold.quantity, sold = stock.sold + sold.quantity
+    FROM sold WHERE stock.product_id = sold.product_id AND stock.warehouse_id = sold.warehouse_id
+)
+SELECT free.all_of_it, settled.reservation_id, settled.expire_time FROM free LEFT JOIN settled ON true;
 
 -- name: Release :many
 WITH claim AS MATERIALIZED (

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"agora/native/inventory/postgres/queries"
 	"agora/native/inventory/stock"
@@ -15,10 +14,14 @@ import (
 // Repository has the changes that stand alone, each one statement and so one transaction, and the reads.
 type Repository struct {
 	queries *queries.Queries
+	// Guesses by the stock that is read here.
+	reserving *Reserving
 }
 
-// NewRepository uses connections of a pool whose role is the context's.
-func NewRepository(pool *pgxpool.Pool) *Repository { return &Repository{queries: queries.New(pool)} }
+// NewRepository uses the connections that reserving uses, which is told what stock there is whenever somebody reads it.
+func NewRepository(reserving *Reserving) *Repository {
+	return &Repository{queries: queries.New(reserving.pool), reserving: reserving}
+}
 
 // Confirm turns held units into sold ones. Nil: it is not held, or no longer.
 func (r *Repository) Confirm(ctx context.Context, id uuid.UUID) (*stock.Reservation, error) {
@@ -41,6 +44,7 @@ func (r *Repository) Release(ctx context.Context, id uuid.UUID) (*stock.Reservat
 	if len(rows) == 0 {
 		return nil, nil
 	}
+	r.reserving.known.forget(rows[0].ProductIds)
 	return changed(rows[0]), nil
 }
 
@@ -74,18 +78,18 @@ func (r *Repository) Reservation(ctx context.Context, id uuid.UUID) (*stock.Rese
 
 // Stock has one entry for each product, in the order asked for; one that no warehouse knows has no shelves.
 func (r *Repository) Stock(ctx context.Context, products []uuid.UUID) ([]stock.Stock, error) {
-	rows, err := r.queries.StockOf(ctx, products)
+	rows, err := r.reserving.pool.Query(ctx, queries.StockOf, binary(products))
+	there := &present{}
+	if err == nil {
+		err = there.put(rows)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading stock: %w", err)
 	}
-	shelves := make(map[uuid.UUID][]stock.Shelf, len(products))
-	for _, row := range rows {
-		shelf := stock.Shelf{Warehouse: row.WarehouseID, Available: row.Available}
-		shelves[row.ProductID] = append(shelves[row.ProductID], shelf)
-	}
+	r.reserving.known.fill(products, there)
 	stocks := make([]stock.Stock, len(products))
 	for at, product := range products {
-		stocks[at] = stock.Stock{Product: product, Shelves: shelves[product]}
+		stocks[at] = stock.Stock{Product: product, Shelves: there.shelves.Of(product)}
 	}
 	return stocks, nil
 }
@@ -99,6 +103,7 @@ func (r *Repository) Restock(ctx context.Context, key string, delivery stock.Del
 		units.Quantities = append(units.Quantities, line.Quantity)
 	}
 	added, err := r.queries.AddUnits(ctx, units)
+	r.reserving.known.forget(units.ProductIds)
 	switch state := stateOf(err); {
 	case err == nil:
 		return added, nil

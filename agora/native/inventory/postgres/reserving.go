@@ -116,45 +116,23 @@ func (r *Reserving) awaitStock(ctx context.Context, products []uuid.UUID) error 
 	return nil
 }
 
-// asKnown writes what was decided by what is known; no outcomes when it is not so, or when no key was free: then nothing was done.
+// asKnown writes what was decided by what is known; no outcomes when it is not so, or when a key was not free: then nothing was done.
 func (r *Reserving) asKnown(ctx context.Context, connection *pgxpool.Conn, guess *guess) ([]outcome, error) {
 	created, err := createAsKnown(ctx, connection, guess)
-	r.known.was(err != nil || len(created) > 0)
-	if err == nil && len(created) == len(guess.fresh) {
-		r.known.keep(guess.products, guess.there)
-		return guess.settle(created), nil
-	}
-	// Claims whose keys were not free are decided once more, and then not by a guess.
-	r.known.forget(guess.products)
-	if err == nil && len(created) == 0 {
+	state := stateOf(err)
+	// A constraint is judged by the stock as it was before somebody else's change, too.
+	wrong := state == uniqueViolation || state == checkViolation || err == nil && len(created) == 0
+	r.known.was(!wrong)
+	switch {
+	case wrong:
+		r.known.forget(guess.products)
 		return nil, nil
+	case err != nil:
+		r.known.forget(guess.products)
+	default:
+		r.known.keep(guess.products, guess.there)
 	}
-	outcomes, err := r.concluded(ctx, guess.decision, created, err)
-	if err == nil {
-		r.repeat(ctx, connection, guess.work, outcomes)
-	}
-	return outcomes, err
-}
-
-// repeat decides at once what was to be decided again; should that fail, it stays so.
-func (r *Reserving) repeat(ctx context.Context, connection *pgxpool.Conn, work []call, outcomes []outcome) {
-	var again []call
-	var places []int
-	for at, each := range outcomes {
-		if each.Next == batch.Again && each.Wait == nil {
-			again, places = append(again, work[at]), append(places, at)
-		}
-	}
-	if len(again) == 0 || connection.Conn().IsClosed() {
-		return
-	}
-	repeated, err := r.step(ctx, connection, again, batch.Eager)
-	if err != nil {
-		return
-	}
-	for at, place := range places {
-		outcomes[place] = repeated[at]
-	}
+	return r.concluded(ctx, guess.decision, created, err)
 }
 
 // concluded says what the end of a transaction means, whose COMMIT was sent.
@@ -245,18 +223,20 @@ func commit(
 	return ends, nil
 }
 
-// createAsKnown locks, writes and commits in one go: what is sent together is one transaction.
+// createAsKnown locks, writes and commits in one statement, which is one transaction.
 func createAsKnown(ctx context.Context, connection *pgxpool.Conn, guess *guess) (map[uuid.UUID]time.Time, error) {
 	create := guess.create
 	ends := make(endings, len(create.ReservationIds))
-	pipeline := &pgx.Batch{}
-	pipeline.Queue(queries.LimitLockWait, keyPatience)
-	pipeline.Queue(
-		queries.CreateReservationsAsKnown, binary(guess.knownProducts), binary(guess.knownWarehouses), guess.knownAvailable,
-		binary(create.ReservationIds), create.Keys, create.Firsts, create.Lasts, create.Holds,
+	rows, err := connection.Query(ctx, queries.CreateReservationsAsKnown,
+		binary(guess.knownProducts), keyPatience, binary(guess.knownWarehouses), guess.knownAvailable,
+		binary(guess.takenProducts), binary(guess.takenWarehouses), guess.takenQuantities,
 		binary(create.ProductIds), binary(create.WarehouseIds), create.Quantities,
-	).Query(ends.put)
-	if err := connection.SendBatch(ctx, pipeline).Close(); err != nil {
+		binary(create.ReservationIds), create.Keys, create.Firsts, create.Lasts, create.Holds,
+	)
+	if err == nil {
+		err = ends.put(rows)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reserving: writing %d reservations: %w", len(create.Keys), err)
 	}
 	return ends, nil
@@ -291,12 +271,12 @@ func notLocked(
 	state := stateOf(err)
 	switch {
 	case state == lockNotAvailable && manner == batch.Patient:
-		return all(work, outcome{Next: batch.Held}), nil
+		return alike(work, outcome{Next: batch.Held}), nil
 	case state == serializationFailure || state == deadlockDetected:
-		return all(work, outcome{Next: batch.Again}), nil
+		return alike(work, outcome{Next: batch.Again}), nil
 	case state == "" && ctx.Err() == nil && connection.Conn().IsClosed():
 		// The connection was dead already: the next one need not be.
-		return all(work, outcome{Next: batch.Again}), nil
+		return alike(work, outcome{Next: batch.Again}), nil
 	case data.Refusal(err) != nil:
 		return nil, err
 	}
@@ -311,7 +291,7 @@ func (r *Reserving) notCreated(work []call, err error) ([]outcome, error) {
 		wait := func(ctx context.Context) error { return r.awaitKey(ctx, work[0].Work) }
 		return []outcome{{Next: batch.Again, Wait: wait}}, nil
 	case state == serializationFailure || state == deadlockDetected:
-		return all(work, outcome{Next: batch.Again}), nil
+		return alike(work, outcome{Next: batch.Again}), nil
 	case state != lockNotAvailable && data.Refusal(err) != nil:
 		return nil, err
 	}
@@ -367,8 +347,8 @@ func giveBack(ctx context.Context, connection *pgxpool.Conn) {
 	connection.Release()
 }
 
-func all(work []call, same outcome) []outcome {
-	outcomes := make([]outcome, len(work))
+func alike[Q, A any](work []batch.Call[Q], same batch.Outcome[A]) []batch.Outcome[A] {
+	outcomes := make([]batch.Outcome[A], len(work))
 	for at := range outcomes {
 		outcomes[at] = same
 	}

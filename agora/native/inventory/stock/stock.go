@@ -69,6 +69,9 @@ type Reservation struct {
 	ExpireTime  time.Time
 }
 
+// Needs is what a change of it alone needs: itself.
+func (r Reservation) Needs() []uuid.UUID { return []uuid.UUID{r.ID} }
+
 // Lines are those that were reserved, in their order: a product's allocations stand side by side.
 func (r Reservation) Lines() []Line {
 	lines := make([]Line, 0, len(r.Allocations))

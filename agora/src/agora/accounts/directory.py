@@ -1,10 +1,15 @@
-"""Reads: users from the published view, keys and revocations from the tables. The hottest route is here."""
+"""What needs no thread of the ORM: reads (users from the published view, keys, revocations), the hottest route among them, and
+the one change that users make of themselves.
+"""
 
+from collections.abc import Sequence
 from typing import Any
 
+from agora.accounts import events
 from agora.accounts.domain import Profile, Revocation
 from agora.accounts.tokens import PublicKey
-from tricorn.data import Database
+from tricorn.data import Database, retry_aborted
+from tricorn.events import Announce
 
 _COLUMNS = "user_id, email, display_name, roles, version, create_time, update_time"
 _USER = f"SELECT {_COLUMNS} FROM published.user_v1 WHERE user_id = $1"
@@ -14,6 +19,12 @@ _LIST = f"""
       AND lower(email) COLLATE "C" > $2
     ORDER BY lower(email) COLLATE "C"
     LIMIT $3
+"""
+# What the event says of the roles is known before the row is read, so they must be those of the row.
+_RENAME = f"""
+    UPDATE users SET display_name = $2, version = version + 1, update_time = statement_timestamp()
+    WHERE user_id = $1 AND is_active AND display_name <> $2 AND roles = $3::varchar[] AND $4 IN ('', version::text)
+    RETURNING {_COLUMNS}
 """
 _KEYS = """
     SELECT kid, modulus, exponent FROM signing_keys
@@ -41,8 +52,9 @@ _SWEEP = (
 
 
 class Directory:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, announce: Announce) -> None:
         self._database = database
+        self._announce = announce
 
     async def user(self, user_id: str) -> Profile | None:
         row = await self._database.fetchrow(_USER, user_id)
@@ -51,6 +63,19 @@ class Directory:
     async def users(self, *, prefix: str, after: str, limit: int) -> list[Profile]:
         """In order of email, those whose email or display name begins with ``prefix``, in whatever case."""
         return [_profile(row) for row in await self._database.fetch(_LIST, prefix, after, limit)]
+
+    async def rename(self, user_id: str, display_name: str, *, roles: Sequence[str], etag: str) -> Profile | None:
+        """Gives a user another name, as the next version, and announces it, both or neither.
+
+        Returns:
+            None when nothing was changed: the user is gone, has that name, has other roles than ``roles``, in their order, or
+            another version than ``etag``, where one is given.
+        """
+        event = events.updated(user_id, display_name, roles)
+        row = await retry_aborted(
+            lambda: self._announce(_RENAME, user_id, display_name, list(roles), etag, event=event, subject=user_id)
+        )
+        return _profile(row) if row else None
 
     async def public_keys(self) -> list[PublicKey]:
         """The newest first; one that does not sign yet is among them."""

@@ -1,5 +1,7 @@
 """What accounts publishes. It handles nothing."""
 
+from collections.abc import Sequence
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agora.accounts.domain import Profile, Session
@@ -11,8 +13,8 @@ def registered(user: Profile) -> UserRegistered:
     return UserRegistered(user_id=user.user_id, display_name=user.display_name)
 
 
-def updated(user: Profile) -> UserUpdated:
-    return UserUpdated(user_id=user.user_id, display_name=user.display_name, roles=user.roles)
+def updated(user_id: str, display_name: str, roles: Sequence[str]) -> UserUpdated:
+    return UserUpdated(user_id=user_id, display_name=display_name, roles=roles)
 
 
 def revoked(session: Session) -> SessionRevoked:

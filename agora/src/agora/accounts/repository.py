@@ -72,12 +72,6 @@ class AccountsRepository:
         )
         return profile(models.User.objects.get(user_id=changed.user_id))
 
-    def rename(self, user_id: str, display_name: str) -> Profile:
-        models.User.objects.filter(user_id=user_id).update(
-            display_name=display_name, version=F("version") + 1, update_time=Now()
-        )
-        return profile(models.User.objects.get(user_id=user_id))
-
     def note_login(self, user_id: str, rehashed: str | None) -> None:
         """Notes the time and, when the cost of a hash has changed, the password's new one."""
         change: dict[str, Any] = {"last_login": Now()}

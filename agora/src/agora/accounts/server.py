@@ -86,7 +86,11 @@ class AccountsServer(AccountsServiceBase):
         named = "display_name" in request.update_mask.paths
         given = request.user.HasField("display_name") and not request.update_mask.paths
         name = request.user.display_name if named or given else None
-        return _user(await self._service.change_me(call.user().user_id, display_name=name, etag=request.etag))
+        caller = call.user()
+        user = await self._service.change_me(
+            caller.user_id, display_name=name, etag=request.etag, likely_roles=caller.roles
+        )
+        return _user(user)
 
     async def get_user(self, request: accounts_pb2.GetUserRequest, call: Call) -> accounts_pb2.PublicUser:
         user = await self._service.user(request.user_id)
@@ -126,11 +130,12 @@ def register(host: Host) -> None:
     threads = orm.Threads(settings.write_connections, "agora-accounts", host.database.url)
     transact = orm.Transactions(threads, publish)
     passwords = Passwords(threads=settings.hash_threads)
-    directory = Directory(host.database)
+    directory = Directory(host.database, host.announce)
     window = timedelta(seconds=settings.login_window_seconds)
     service = AccountsService(
         transact=transact,
         reads=directory,
+        rename=directory.rename,
         passwords=passwords,
         tokens=AccessTokens(issuer=auth.issuer, audience=auth.audience),
         clock=host.clock,

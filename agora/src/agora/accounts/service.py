@@ -1,7 +1,7 @@
 """What accounts can do: the use cases, and what they need from outside."""
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn, Protocol, TypeVar
@@ -45,7 +45,6 @@ class Repository(Protocol):
     def lock_user(self, user_id: str) -> Profile | None: ...
     def account(self, user_id: str) -> tuple[Profile, bool] | None: ...
     def save_account(self, profile: Profile, *, is_active: bool) -> Profile: ...
-    def rename(self, user_id: str, display_name: str) -> Profile: ...
     def note_login(self, user_id: str, rehashed: str | None) -> None: ...
     def lock_tally(self, key: str, limit: Limit) -> Tally: ...
     def save_tally(self, key: str, tally: Tally) -> None: ...
@@ -92,6 +91,14 @@ class Reads(Protocol):
     async def revocations(self) -> list[Revocation]: ...
 
 
+class Rename(Protocol):
+    """Gives a user another name and announces it, by itself; see ``directory.Directory.rename``."""
+
+    def __call__(
+        self, user_id: str, display_name: str, *, roles: Sequence[str], etag: str
+    ) -> Awaitable[Profile | None]: ...
+
+
 class Hashing(Protocol):
     """See ``passwords.Passwords``."""
 
@@ -125,6 +132,7 @@ class AccountsService:
         *,
         transact: Transact,
         reads: Reads,
+        rename: Rename,
         passwords: Hashing,
         tokens: AccessTokens,
         clock: Clock,
@@ -132,6 +140,7 @@ class AccountsService:
     ) -> None:
         self._transact = transact
         self._reads = reads
+        self._rename = rename
         self._passwords = passwords
         self._tokens = tokens
         self._clock = clock
@@ -255,15 +264,23 @@ class AccountsService:
         """The caller; UNAUTHENTICATED when the account is gone."""
         return await self._reads.user(user_id) or _raise(_gone())
 
-    async def change_me(self, user_id: str, *, display_name: str | None, etag: str) -> Profile:
-        """Changes what is not None, if ``etag`` matches (else PRECONDITION_FAILED). The same name changes nothing."""
+    async def change_me(
+        self, user_id: str, *, display_name: str | None, etag: str, likely_roles: Collection[str] = ()
+    ) -> Profile:
+        """Changes what is not None, if ``etag`` matches (else PRECONDITION_FAILED). The same name changes nothing.
+
+        ``likely_roles`` are those that the caller's token names: when they hold still, the change needs nothing read before.
+        """
         name = None if display_name is None else clean_display_name(display_name)
         if name == "":
             violations = [_blank_name("user.display_name")]
             raise Refusal(PlatformReason.INVALID_ARGUMENT, "the change breaks a rule", violations=violations)
-
-        def change(work: Work) -> Profile:
-            user = work.repository.lock_user(user_id) or _raise(_gone())
+        roles: Sequence[str] = sorted(likely_roles)
+        while True:  # again only when somebody else has changed the user meanwhile
+            renamed = None if name is None else await self._rename(user_id, name, roles=roles, etag=etag)
+            if renamed is not None:
+                return renamed
+            user = await self.me(user_id)
             if not user.matches(etag):
                 raise Refusal(
                     PlatformReason.PRECONDITION_FAILED,
@@ -272,11 +289,7 @@ class AccountsService:
                 )
             if name is None or name == user.display_name:
                 return user
-            renamed = work.repository.rename(user_id, name)
-            work.publish(events.updated(renamed), subject=user_id)
-            return renamed
-
-        return await self._transact(change)
+            roles = user.roles
 
     async def user(self, user_id: str) -> Profile:
         """Anyone; NOT_FOUND when there is no such user."""

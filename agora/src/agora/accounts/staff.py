@@ -28,7 +28,7 @@ def change_user(
     after = work.repository.save_account(wanted, is_active=is_active)
     if set(before.roles) - set(after.roles) or not is_active:
         end_sessions(work, user_id)
-    work.publish(events.updated(after), subject=user_id)
+    work.publish(events.updated(user_id, after.display_name, after.roles), subject=user_id)
     return after
 
 

@@ -1,6 +1,6 @@
 """What pricing announces, and what it learns from orders."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agora.pricing.repository import PromotionsRepository
 from agora_proto.orders.v1.events_pb2 import OrderCancelled, OrderPlaced, OrderPlacedLine
@@ -12,10 +12,13 @@ def created(promotion_id: str) -> PromotionCreated:
     return PromotionCreated(promotion_id=promotion_id)
 
 
-async def on_order_placed(event: OrderPlaced, meta: EventMeta, work: Work[PromotionsRepository]) -> None:
-    """Counts an order's units into the day it was placed (UTC) and its total into the buyer's spending."""
-    await work.repository.count_order(
-        event.order_id, event.user_id, meta.time.date(), event.total.minor_units, _sales(event.lines)
+async def on_orders_placed(placed: Sequence[tuple[OrderPlaced, EventMeta]], work: Work[PromotionsRepository]) -> None:
+    """Counts the orders' units into the days they were placed (UTC) and their totals into the buyers' spending."""
+    await work.repository.count_orders(
+        [
+            (event.order_id, event.user_id, meta.time.date(), event.total.minor_units, _sales(event.lines))
+            for event, meta in placed
+        ]
     )
 
 

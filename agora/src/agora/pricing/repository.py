@@ -30,19 +30,22 @@ JOIN demand_day ON demand_day.product_id = asked.product_id AND units > 0 AND ($
 ORDER BY position, day
 """
 
-# Products in the order of their ids, so that two orders lock the same rows in the same order.
-_COUNT_ORDER = """
+# Customers and products in the order of their ids, so that two batches lock the same rows in the same order.
+_COUNT_ORDERS = """
 WITH counted AS (
-    INSERT INTO counted_order (order_id, user_id, day, spent_minor_units) VALUES ($1, $2, $3, $4)
-    ON CONFLICT DO NOTHING RETURNING user_id, day, spent_minor_units
+    INSERT INTO counted_order (order_id, user_id, day, spent_minor_units)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::bigint[]) ON CONFLICT DO NOTHING
+    RETURNING order_id, user_id, day, spent_minor_units
 ), spending AS (
-    INSERT INTO customer AS old (user_id, spent_minor_units) SELECT user_id, spent_minor_units FROM counted
+    INSERT INTO customer AS old (user_id, spent_minor_units)
+    SELECT user_id, sum(spent_minor_units) FROM counted GROUP BY user_id ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE SET spent_minor_units = old.spent_minor_units + excluded.spent_minor_units
 )
 INSERT INTO demand_day AS old (product_id, day, units, revenue_minor_units)
 SELECT product_id, day, sum(units), sum(revenue)
-FROM counted, unnest($5::uuid[], $6::bigint[], $7::bigint[]) AS line (product_id, units, revenue)
-GROUP BY product_id, day ORDER BY product_id
+FROM counted JOIN unnest($5::uuid[], $6::uuid[], $7::bigint[], $8::bigint[]) AS line (order_id, product_id, units, revenue)
+    USING (order_id)
+GROUP BY product_id, day ORDER BY product_id, day
 ON CONFLICT (product_id, day) DO UPDATE
     SET units = old.units + excluded.units, revenue_minor_units = old.revenue_minor_units + excluded.revenue_minor_units
 """
@@ -188,12 +191,21 @@ class PromotionsRepository:
         """(product, day, units, revenue) of days with sales, in the order asked for, then by day."""
         return [tuple(row) for row in await self._connection.fetch(_HISTORY, product_ids, since)]
 
-    async def count_order(
-        self, order_id: str, user_id: str, day: date, spent: int, sales: Sequence[tuple[str, int, int]]
-    ) -> None:
-        """Counts an order into demand, from (product, units, revenue), and into its buyer's spending; once."""
-        products, _, units, revenues = _sales(day, sales)
-        await self._connection.execute(_COUNT_ORDER, order_id, user_id, day, spent, products, units, revenues)
+    async def count_orders(self, orders: Sequence[tuple[str, str, date, int, Sequence[tuple[str, int, int]]]]) -> None:
+        """Counts orders (id, user, day, spent, sales) into demand, from (product, units, revenue), and into spending; each once."""
+        each_once = list({order[0]: order for order in reversed(orders)}.values())
+        lines = [(order[0], *sale) for order in each_once for sale in order[4]]
+        await self._connection.execute(
+            _COUNT_ORDERS,
+            [order[0] for order in each_once],
+            [order[1] for order in each_once],
+            [order[2] for order in each_once],
+            [order[3] for order in each_once],
+            [line[0] for line in lines],
+            [line[1] for line in lines],
+            [line[2] for line in lines],
+            [line[3] for line in lines],
+        )
 
     async def uncount_order(self, order_id: str) -> tuple[str, date, int] | None:
         """(user, day, spent) of an order that was counted and is so no longer; None when there was none."""

@@ -46,6 +46,12 @@ type Found struct {
 // limit of its own.
 type Ask func(context.Context) (*Answer, error)
 
+type renewal struct{}
+
+// Renewing reports whether a question in this process renews an answer that is still good, so that its caller does not wait: whoever answers
+// may take a moment to put such questions together.
+func Renewing(ctx context.Context) bool { return ctx.Value(renewal{}) != nil }
+
 // Options says how large a cache is and what ends its answers.
 type Options struct {
 	// Bytes is the most that all bodies take, packed forms included.
@@ -154,7 +160,7 @@ func (c *Answers) Get(ctx context.Context, key Key, ttl time.Duration, user stri
 	if kept := c.find(key, now, since); kept != nil {
 		age := now - kept.began
 		if age > ttl-ttl/renewedIn && kept.renewing.CompareAndSwap(false, true) {
-			c.fly(ctx, key, ttl, since, ask, false)
+			c.fly(context.WithValue(ctx, renewal{}, true), key, ttl, since, ask, false)
 		}
 		return Found{kept.answer, true, age}, nil
 	}

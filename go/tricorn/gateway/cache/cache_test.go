@@ -206,20 +206,23 @@ func TestAFailureAndAPanicAreNobodysToKeep(t *testing.T) {
 
 func TestAnAnswerIsRenewedInTheLastFifthOfItsTimeWhileItIsStillGiven(t *testing.T) {
 	b := newBench(t, nil)
-	b.get(shared, "")
+	renewals := make(chan bool, 1)
+	ask := func(ctx context.Context) (*cache.Answer, error) {
+		defer func() { renewals <- cache.Renewing(ctx) }()
+		return b.ask(ctx)
+	}
+	_, err := b.Get(t.Context(), shared, ttl, "", ask)
+	require.NoError(t, err)
+	assert.False(t, <-renewals)
 	b.pass(ttl * 4 / 5)
 	assert.Equal(t, "1", b.get(shared, ""))
 	assert.Equal(t, 1, b.asked)
 	b.pass(time.Second)
-	renewed := make(chan struct{})
 
-	found, err := b.Get(t.Context(), shared, ttl, "", func(ctx context.Context) (*cache.Answer, error) {
-		defer close(renewed)
-		return b.ask(ctx)
-	})
-	<-renewed
+	found, err := b.Get(t.Context(), shared, ttl, "", ask)
 
 	require.NoError(t, err)
+	assert.True(t, <-renewals)
 	assert.Equal(t, "1", string(found.Body))
 	assert.Eventually(t, func() bool { return b.get(shared, "") == "2" }, 5*time.Second, time.Millisecond)
 	assert.Equal(t, 2, b.asked)

@@ -32,9 +32,10 @@ func register(ctx context.Context, h *host.Host) error {
 		return err
 	}
 	pricing := pricingv1.NewPricingServiceClient(h.Wire)
+	generation := func() int64 { return h.Directory.Bindings().Generation }
 	h.RegisterMethods(&accountsv1.AccountsService_ServiceDesc, accounts.New(published), accounts.Methods...)
 	h.RegisterMethods(&storefrontv1.StorefrontService_ServiceDesc,
-		storefront.New(published, pricing, h.Clock), storefront.Methods...)
+		storefront.New(published, pricing, h.Clock, generation), storefront.Methods...)
 	if h.Manifest == "" {
 		return nil // no public side: it answers its methods, and no more
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	host.Main(host.Options{Name: "go", Register: register})
+	host.Main(host.Options{Name: "go", Register: register, HalfOfProcessors: true})
 }
 
 func register(ctx context.Context, h *host.Host) error {
@@ -24,10 +24,13 @@ func register(ctx context.Context, h *host.Host) error {
 		return err
 	}
 	options := postgres.Batching(pool.Config().MaxConns, telemetry.NewBatches(h.Metrics))
-	reserving := batch.New(postgres.NewReserving(pool), stock.Claim.Products, options)
+	store := postgres.NewReserving(pool)
+	repository := postgres.NewRepository(store)
+	reserving := batch.New(store, stock.Claim.Products, options)
+	confirming := batch.New(postgres.NewConfirming(repository), stock.Reservation.Needs, postgres.Confirms(options))
 	// Nothing is asked any more by then, and what was asked has been answered or its time is over.
-	h.OnStop(func(ctx context.Context) { _ = reserving.Close(ctx) })
-	service := inventory.NewService(postgres.NewRepository(pool), reserving)
+	h.OnStop(func(ctx context.Context) { _, _ = confirming.Close(ctx), reserving.Close(ctx) })
+	service := inventory.NewService(repository, reserving, confirming)
 	inventoryv1.RegisterInventoryServiceServer(h, server.New(service))
 	return nil
 }

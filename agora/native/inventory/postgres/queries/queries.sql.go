@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const AddUnits = `-- name: AddUnits :one
@@ -113,6 +114,65 @@ func (q *Queries) Confirm(ctx context.Context, reservationID uuid.UUID) ([]Confi
 	return items, nil
 }
 
+const ConfirmTogether = `-- name: ConfirmTogether :many
+WITH locked AS MATERIALIZED (
+    SELECT stock.product_id FROM ROWS FROM (
+        unnest($1::uuid[]), unnest($2::uuid[])
+    ) AS needed (product_id, warehouse_id) JOIN stock USING (product_id, warehouse_id)
+    ORDER BY stock.product_id, stock.warehouse_id FOR UPDATE OF stock SKIP LOCKED
+), free AS MATERIALIZED (
+    SELECT count(*) = cardinality($1::uuid[]) AS all_of_it FROM locked
+), settled AS (
+    UPDATE reservation SET state = 'CONFIRMED', update_time = clock_timestamp()
+    WHERE (SELECT all_of_it FROM free) AND reservation_id = ANY ($3::uuid[])
+        AND CASE state WHEN 'HELD' THEN expire_time > clock_timestamp() ELSE false END
+    RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
+), sold AS (
+    SELECT a.product_id, a.warehouse_id, sum(a.quantity)::int AS quantity FROM settled,
+        ROWS FROM (unnest(settled.product_ids), unnest(settled.warehouse_ids), unnest(settled.quantities)) AS a (product_id, warehouse_id, quantity)
+    GROUP BY a.product_id, a.warehouse_id
+), moved AS (
+    UPDATE stock SET held = stock.held - sold.quantity, sold = stock.sold + sold.quantity
+    FROM sold WHERE stock.product_id = sold.product_id AND stock.warehouse_id = sold.warehouse_id
+)
+SELECT free.all_of_it, settled.reservation_id, settled.expire_time FROM free LEFT JOIN settled ON true
+`
+
+type ConfirmTogetherParams struct {
+	Products       []uuid.UUID
+	Warehouses     []uuid.UUID
+	ReservationIds []uuid.UUID
+}
+
+type ConfirmTogetherRow struct {
+	AllOfIt       bool
+	ReservationID *uuid.UUID
+	ExpireTime    pgtype.Timestamptz
+}
+
+// The same for several at once, whose allocations are known; they never change. It confirms none where somebody else has a row of
+// their stock locked, and says whether nobody had. Each row of stock is named once. (CASE, lest a plan made while the table was
+// small goes through all that is held.)
+func (q *Queries) ConfirmTogether(ctx context.Context, arg ConfirmTogetherParams) ([]ConfirmTogetherRow, error) {
+	rows, err := q.db.Query(ctx, ConfirmTogether, arg.Products, arg.Warehouses, arg.ReservationIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ConfirmTogetherRow
+	for rows.Next() {
+		var i ConfirmTogetherRow
+		if err := rows.Scan(&i.AllOfIt, &i.ReservationID, &i.ExpireTime); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const CreateReservations = `-- name: CreateReservations :many
 WITH wanted AS (
     SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
@@ -123,7 +183,7 @@ WITH wanted AS (
     INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
     SELECT reservation_id, key, 'HELD', ($6::uuid[])[first:last], ($7::uuid[])[first:last],
         ($8::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
-    FROM wanted ORDER BY key
+    FROM wanted
     ON CONFLICT (key) DO NOTHING
     RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
 ), taken AS (
@@ -153,7 +213,7 @@ type CreateReservationsRow struct {
 	ExpireTime    time.Time
 }
 
-// Claims keys in their order, and moves the stock of those that were free to claim. The stock is locked already. Allocations
+// Claims keys, which come in their order, and moves the stock of those that were free to claim. The stock is locked already. Allocations
 // of all come one after the other; a reservation's are those from its first to its last, counted from 1. Holds are microseconds.
 func (q *Queries) CreateReservations(ctx context.Context, arg CreateReservationsParams) ([]CreateReservationsRow, error) {
 	rows, err := q.db.Query(ctx, CreateReservations,
@@ -188,48 +248,46 @@ const CreateReservationsAsKnown = `-- name: CreateReservationsAsKnown :many
 WITH locked AS MATERIALIZED (
     SELECT product_id, warehouse_id, available FROM stock
     WHERE product_id = ANY ($1::uuid[]) ORDER BY product_id, warehouse_id FOR UPDATE SKIP LOCKED
-), known AS (
-    SELECT product_id, warehouse_id, available FROM ROWS FROM (
-        unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::int[])
-    ) AS shelf (product_id, warehouse_id, available)
 ), agreed AS MATERIALIZED (
-    SELECT count(*) = cardinality($1::uuid[]) AND (SELECT count(*) FROM locked) = count(*) AS all_of_it
-    FROM known JOIN locked USING (product_id, warehouse_id, available)
-), wanted AS (
-    SELECT reservation_id, key, first, last, hold FROM ROWS FROM (
-        unnest($4::uuid[]), unnest($5::text[]), unnest($6::int[]), unnest($7::int[]),
-        unnest($8::bigint[])
-    ) AS line (reservation_id, key, first, last, hold)
-), created AS (
-    INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
-    SELECT reservation_id, key, 'HELD', ($9::uuid[])[first:last], ($10::uuid[])[first:last],
-        ($11::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
-    FROM wanted WHERE (SELECT all_of_it FROM agreed) ORDER BY key
-    ON CONFLICT (key) DO NOTHING
-    RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
-), taken AS (
-    SELECT a.product_id, a.warehouse_id, sum(a.quantity)::int AS quantity FROM created,
-        ROWS FROM (unnest(created.product_ids), unnest(created.warehouse_ids), unnest(created.quantities)) AS a (product_id, warehouse_id, quantity)
-    GROUP BY a.product_id, a.warehouse_id
+    SELECT set_config('lock_timeout', $2::text, true) IS NOT NULL AND array_agg(product_id) = $1::uuid[]
+        AND array_agg(warehouse_id) = $3::uuid[] AND array_agg(available) = $4::int[] AS all_of_it
+    FROM locked
 ), moved AS (
     UPDATE stock SET available = stock.available - taken.quantity, held = stock.held + taken.quantity
-    FROM taken WHERE stock.product_id = taken.product_id AND stock.warehouse_id = taken.warehouse_id
+    FROM ROWS FROM (
+        unnest($5::uuid[]), unnest($6::uuid[]), unnest($7::int[])
+    ) AS taken (product_id, warehouse_id, quantity)
+    WHERE (SELECT all_of_it FROM agreed) AND stock.product_id = taken.product_id AND stock.warehouse_id = taken.warehouse_id
+), created AS (
+    INSERT INTO reservation (reservation_id, key, state, product_ids, warehouse_ids, quantities, expire_time)
+    SELECT reservation_id, key, 'HELD', ($8::uuid[])[first:last], ($9::uuid[])[first:last],
+        ($10::int[])[first:last], clock_timestamp() + hold * interval '1 microsecond'
+    FROM ROWS FROM (
+        unnest($11::uuid[]), unnest($12::text[]), unnest($13::int[]), unnest($14::int[]),
+        unnest($15::bigint[])
+    ) AS line (reservation_id, key, first, last, hold)
+    WHERE (SELECT all_of_it FROM agreed)
+    RETURNING reservation_id, expire_time
 )
 SELECT reservation_id, expire_time FROM created
 `
 
 type CreateReservationsAsKnownParams struct {
 	KnownProducts   []uuid.UUID
+	LockTimeout     string
 	KnownWarehouses []uuid.UUID
 	KnownAvailable  []int32
+	TakenProducts   []uuid.UUID
+	TakenWarehouses []uuid.UUID
+	TakenQuantities []int32
+	ProductIds      []uuid.UUID
+	WarehouseIds    []uuid.UUID
+	Quantities      []int32
 	ReservationIds  []uuid.UUID
 	Keys            []string
 	Firsts          []int32
 	Lasts           []int32
 	Holds           []int64
-	ProductIds      []uuid.UUID
-	WarehouseIds    []uuid.UUID
-	Quantities      []int32
 }
 
 type CreateReservationsAsKnownRow struct {
@@ -237,21 +295,26 @@ type CreateReservationsAsKnownRow struct {
 	ExpireTime    time.Time
 }
 
-// The same in one statement with the locks, for stock that is known: as long as nobody else has a row of it locked and all
-// are as they were. Else it creates nothing.
+// The same in one statement with the locks, for stock that is known, shelf by shelf in the order of its ids: all of it or
+// nothing. It creates nothing where somebody else has a row locked or one is not as it was, and fails where a key is not free.
+// Of keys that somebody else holds uncommitted it waits for each as long as it is told.
 func (q *Queries) CreateReservationsAsKnown(ctx context.Context, arg CreateReservationsAsKnownParams) ([]CreateReservationsAsKnownRow, error) {
 	rows, err := q.db.Query(ctx, CreateReservationsAsKnown,
 		arg.KnownProducts,
+		arg.LockTimeout,
 		arg.KnownWarehouses,
 		arg.KnownAvailable,
+		arg.TakenProducts,
+		arg.TakenWarehouses,
+		arg.TakenQuantities,
+		arg.ProductIds,
+		arg.WarehouseIds,
+		arg.Quantities,
 		arg.ReservationIds,
 		arg.Keys,
 		arg.Firsts,
 		arg.Lasts,
 		arg.Holds,
-		arg.ProductIds,
-		arg.WarehouseIds,
-		arg.Quantities,
 	)
 	if err != nil {
 		return nil, err

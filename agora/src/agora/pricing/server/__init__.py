@@ -1,6 +1,6 @@
 """Pricing's two contracts, and how they are wired."""
 
-from agora.pricing.events import on_order_cancelled, on_order_placed
+from agora.pricing.events import on_order_cancelled, on_orders_placed
 from agora.pricing.repository import PromotionsRepository
 from agora.pricing.server.prices import PricingServer
 from agora.pricing.server.promotions import PromotionsServer
@@ -19,6 +19,6 @@ def register(host: Host) -> None:
 
     host.serve(PricingServer(host.cpu))
     host.serve(PromotionsServer(service))
-    host.subscribe(OrderPlaced, on_order_placed, group="pricing.demand", repository=PromotionsRepository)
+    host.subscribe_many(OrderPlaced, on_orders_placed, group="pricing.demand", repository=PromotionsRepository)
     host.subscribe(OrderCancelled, on_order_cancelled, group="pricing.demand", repository=PromotionsRepository)
     host.subscribe_broadcast(PromotionCreated, on_promotion_created)

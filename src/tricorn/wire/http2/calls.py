@@ -1,0 +1,178 @@
+"""Unary calls on one connection: each is a stream of its own."""
+
+import asyncio
+import base64
+import binascii
+from collections import deque
+from urllib.parse import unquote
+
+import grpc
+
+from tricorn.contract import Refusal
+from tricorn.wire.errors import DETAILS_KEY, refusal_of
+from tricorn.wire.http2.hpack import Headers
+from tricorn.wire.http2.peer import CANCEL, ENHANCE_YOUR_CALM, REFUSED_STREAM, Peer
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_RESETS = {
+    REFUSED_STREAM: grpc.StatusCode.UNAVAILABLE,
+    CANCEL: grpc.StatusCode.CANCELLED,
+    ENHANCE_YOUR_CALM: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+_PREFIX = 5  # of a message: whether it is compressed, and how long it is
+_MOST_STREAMS = 2**30  # numbers are odd, and end at 2**31
+
+
+class _Stream:
+    __slots__ = ("answer", "headers", "number", "parts", "size", "timer")
+
+    def __init__(self, number: int, answer: asyncio.Future[bytes], timer: asyncio.TimerHandle) -> None:
+        self.number = number
+        self.answer = answer
+        self.timer = timer
+        self.headers: Headers = {}
+        self.parts: list[bytes] = []
+        self.size = 0
+
+
+class Connection(Peer):
+    """A connection to one server.
+
+    Args:
+        most_bytes: The longest answer that is taken.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._most_bytes = most_bytes
+        self._streams: dict[int, _Stream] = {}
+        self._next = 1
+        self._leaving = False
+        self._turns: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def usable(self) -> bool:
+        """Whether more calls may be made on it."""
+        return not self._leaving and not self._transport.is_closing()
+
+    @property
+    def full(self) -> bool:
+        """Whether the server takes no more calls until one ends."""
+        return len(self._streams) >= self.most_streams
+
+    async def room(self) -> None:
+        """Waits until a call ends, or the connection does."""
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._turns.append(turn)
+        await turn
+
+    async def unary(self, headers: bytes, message: bytes, seconds: float) -> bytes:
+        """What the server answers to a message.
+
+        Raises:
+            Refusal: Its own, or what the transport met; DEADLINE_EXCEEDED after ``seconds``.
+        """
+        number = self._next
+        self._next += 2
+        self._leaving = self._leaving or number >= _MOST_STREAMS
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        stream = _Stream(number, answer, self._loop.call_later(seconds, self._expire, number))
+        self._streams[number] = stream
+        self.send(number, headers, b"\x00" + len(message).to_bytes(4) + message)
+        try:
+            return await answer
+        finally:
+            if number in self._streams:
+                self._forget(stream)
+                self.reset(number)
+
+    def on_headers(self, number: int, headers: Headers, *, last: bool) -> None:
+        stream = self._streams.get(number)
+        if stream is not None:
+            stream.headers = headers
+            if last:
+                self._end(stream)
+
+    def on_data(self, number: int, data: bytes, *, last: bool) -> None:
+        stream = self._streams.get(number)
+        if stream is None:
+            return
+        stream.parts.append(data)
+        stream.size += len(data)
+        if stream.size > self._most_bytes + _PREFIX:
+            self._fail(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, "the answer is too long")
+            self.reset(number)
+        elif last:
+            self._end(stream)
+
+    def on_reset(self, number: int, error: int) -> None:
+        stream = self._streams.get(number)
+        if stream is not None:
+            code = _RESETS.get(error, grpc.StatusCode.INTERNAL)
+            self._fail(stream, code, f"the stream was reset: {error}", sent=error != REFUSED_STREAM)
+
+    def on_going_away(self, last_number: int) -> None:
+        self._leaving = True
+        for stream in list(self._streams.values()):
+            if stream.number > last_number:
+                self._fail(stream, grpc.StatusCode.UNAVAILABLE, "the server is leaving", sent=False)
+        self._close_when_done()
+
+    def on_more_streams(self) -> None:
+        self._give_turns()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._leaving = True
+        for stream in list(self._streams.values()):
+            self._fail(stream, grpc.StatusCode.UNAVAILABLE, f"the connection was lost: {error or 'closed'}")
+        self._give_turns()
+
+    def _expire(self, number: int) -> None:
+        self._fail(self._streams[number], grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within the deadline")
+        self.reset(number)
+
+    def _end(self, stream: _Stream) -> None:
+        self._forget(stream)
+        if stream.answer.done():
+            return
+        body = b"".join(stream.parts)
+        if stream.headers.get(b"grpc-status") != b"0":
+            stream.answer.set_exception(_refused(stream.headers))
+        elif len(body) < _PREFIX or body[0] or int.from_bytes(body[1:_PREFIX]) != len(body) - _PREFIX:
+            stream.answer.set_exception(refusal_of(grpc.StatusCode.INTERNAL, "the answer is not one message"))
+        else:
+            stream.answer.set_result(body[_PREFIX:])
+
+    def _fail(self, stream: _Stream, code: grpc.StatusCode, said: str, *, sent: bool = True) -> None:
+        self._forget(stream)
+        if not stream.answer.done():
+            stream.answer.set_exception(refusal_of(code, said, sent=sent))
+
+    def _forget(self, stream: _Stream) -> None:
+        del self._streams[stream.number]
+        stream.timer.cancel()
+        self._give_turns()
+        self._close_when_done()
+
+    def _give_turns(self) -> None:
+        while self._turns and (self._leaving or not self.full):
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                if not self._leaving:
+                    return
+
+    def _close_when_done(self) -> None:
+        if self._leaving and not self._streams:
+            self._transport.close()
+
+
+def _refused(trailers: Headers) -> Refusal:
+    try:
+        code = _CODES.get(int(trailers[b"grpc-status"]), grpc.StatusCode.UNKNOWN)
+        packed = trailers.get(DETAILS_KEY.encode(), b"")
+        details = base64.b64decode(packed + b"=" * (-len(packed) % 4))
+    except (KeyError, ValueError, binascii.Error):
+        return refusal_of(grpc.StatusCode.UNKNOWN, "the answer has no status that could be read")
+    return refusal_of(code, unquote(trailers.get(b"grpc-message", b"").decode("ascii", "replace")), details)
