@@ -69,6 +69,24 @@ async def test_a_handler_of_many_gets_what_follows_each_other_in_order_and_one_t
     assert await db.shop.fetchval("SELECT error FROM dead_letter") == "PoisonError: bad"
 
 
+async def test_a_handler_of_many_that_publishes_has_no_effect_and_is_told(db: Any) -> None:
+    async def write(taken: Any, work: events.Work[ledger.Books]) -> None:
+        for event, meta in taken:
+            await work.repository.write("books.many", meta, event.value)
+            await work.publish(StringValue(value="of my own"), subject="book-1")
+
+    group = events.Subscription("books.many", db.books, ledger.Books)
+    group.on_many(StringValue, write)
+    await ledger.publish(db.shop, "order-1", "a")
+    async with ledger.running(ledger.relay_for(db.shop, group)) as relay:
+        await relay.drained()
+
+    assert await ledger.effects(db.books, "books.many") == {}
+    assert await db.shop.fetchval("SELECT error FROM dead_letter") == (
+        "RuntimeError: group 'books.many': a handler of many publishes nothing"
+    )
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_random_failures_lose_nothing_double_nothing_and_let_nothing_overtake(db: Any, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a reproducible test

@@ -1,13 +1,19 @@
 """Calls over a unix socket, as HTTP/2 sees them: whatever a server may say, a caller gets an answer or a refusal."""
 
 import asyncio
+import base64
 import contextlib
-from collections.abc import AsyncIterator
+import select
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import uvloop
+from google.rpc import status_pb2
 from http2_server import (
     CONTINUATION,
     DATA,
@@ -31,12 +37,19 @@ from metering import SERVICE
 
 from tricorn.contract import PlatformReason, Refusal, method_policy
 from tricorn.telemetry import CallStats
-from tricorn.wire import Endpoints, Service, Wire
+from tricorn.wire import Call, Endpoints, Service, Wire
 from tricorn.wire.http2.calls import Connection
 from tricorn.wire.http2.hpack import BrokenHeadersError, decoded, literal
+from tricorn.wire.remote import MAX_MESSAGE_BYTES, RemoteChannel
 from tricorn.wire.resilience import Backoff
 
 _REFUSED, _CANCEL = 7, 8
+
+
+def _status_with(reason: bytes) -> bytes:
+    status = status_pb2.Status(code=4)
+    status.details.add(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=reason)
+    return base64.b64encode(status.SerializeToString())
 
 
 @pytest.fixture
@@ -273,6 +286,154 @@ async def test_an_answer_that_is_none_is_a_defect_of_the_server(
     async with saying(path, script):
         with pytest.raises(Refusal, match="INTERNAL"):
             await _add(wire)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        pytest.param(b"Cv8", id="bytes that are no status"),
+        pytest.param(b"!", id="not even bytes"),
+        pytest.param(_status_with(b"\x0a\xff"), id="a status whose reason is none"),
+    ],
+)
+async def test_details_that_cannot_be_read_leave_the_code(details: bytes, caller: tuple[Wire, str]) -> None:
+    wire, path = caller
+    trailers = literal(b"grpc-status", b"4") + literal(b"grpc-status-details-bin", details)
+
+    async def script(said: Said) -> None:
+        for _ in range(2):
+            number = (await said.hears(HEADERS)).stream
+            said.say(Frame(HEADERS, END_HEADERS | END_STREAM, number, OK + trailers))
+        await said.reader.read()
+
+    async with saying(path, script):
+        for _ in range(2):  # the connection is as good as before
+            with pytest.raises(Refusal) as caught:
+                await _add(wire)
+            assert caught.value.reason == PlatformReason.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_server_that_hangs_up_before_it_says_anything_got_no_call(
+    loop: Callable[[], asyncio.AbstractEventLoop], generated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = f"{tmp_path_factory.mktemp('h')}/s"
+
+    async def ask() -> set[tuple[object, bool]]:
+        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        server = await asyncio.start_unix_server(hang_up, path)
+        endpoints = Endpoints(Service(CallStats()), {SERVICE: [f"unix:{path}"]})
+        wire = Wire(endpoints, backoff=Backoff(attempts=1))
+        found = set()
+        for _ in range(5):
+            with pytest.raises(Refusal) as caught:
+                await _add(wire)
+            found.add((caught.value.reason, caught.value.sent))
+        await endpoints.close()
+        server.close()
+        return found
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        found = runner.run(ask())
+
+    assert found == {(PlatformReason.UNAVAILABLE, False)}
+
+
+async def test_a_server_that_ends_before_it_accepts_got_no_call(caller: tuple[Wire, str]) -> None:
+    wire, path = caller
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    calling = asyncio.create_task(_add(wire))
+    await asyncio.get_running_loop().run_in_executor(None, select.select, [listener], [], [], 30)
+    listener.close()
+    with pytest.raises(Refusal) as caught:
+        await calling
+
+    assert (caught.value.reason, caught.value.sent) == (PlatformReason.UNAVAILABLE, False)
+
+
+async def test_who_waits_for_room_gets_it_when_who_was_next_goes_in_the_same_moment(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+
+    async def script(said: Said) -> None:
+        await said.reader.read()
+
+    async with saying(path, script), asyncio.timeout(30):
+        _, connection = await asyncio.get_running_loop().create_unix_connection(lambda: Connection(2**23), path)
+        await connection.greeted
+        connection.most_streams = 0
+        gone, waiting = asyncio.create_task(connection.room()), asyncio.create_task(connection.room())
+        await asyncio.sleep(0)
+        connection.most_streams = 1
+        connection.on_settings()
+        gone.cancel()
+        await waiting
+        connection.close()
+
+    assert gone.cancelled()
+
+
+async def test_who_waits_for_room_goes_elsewhere_when_the_server_leaves(caller: tuple[Wire, str]) -> None:
+    wire, path = caller
+    connections: list[Said] = []
+    answered = asyncio.Event()
+
+    async def script(said: Said) -> None:
+        connections.append(said)
+        said.say(Frame(SETTINGS, 0, 0, (3).to_bytes(2) + (1).to_bytes(4)))
+        number = (await said.hears(HEADERS)).stream
+        if len(connections) == 1:
+            said.say(Frame(GOAWAY, 0, 0, number.to_bytes(4) + bytes(4)))
+            await answered.wait()  # the second connection answers while this one's call goes on
+        said.say(*answer(number, _reading(f"connection {len(connections)}")))
+        await said.reader.read()
+
+    async with saying(path, script):
+        first, second = asyncio.create_task(_add(wire)), asyncio.create_task(_add(wire))
+        elsewhere = await second
+        answered.set()
+        await first
+
+    assert elsewhere.answered_by == "connection 2"
+
+
+async def test_a_closed_channel_makes_no_connection(caller: tuple[Wire, str]) -> None:
+    _, path = caller
+    connections = 0
+
+    async def script(said: Said) -> None:
+        nonlocal connections
+        connections += 1
+        await said.hears(HEADERS)
+        closing.set()
+        await said.reader.read()
+
+    channel, closing = RemoteChannel(f"unix:{path}"), asyncio.Event()
+    policy = method_policy(f"{SERVICE}/Add")
+    about = Call(policy.full_name, None, time.monotonic() + 30)
+    async with saying(path, script):
+        calling = asyncio.create_task(channel.unary(policy, policy.input(), about))
+        await closing.wait()
+        await channel.close()
+        refusals = []
+        for call in (calling, channel.unary(policy, policy.input(), about)):
+            with pytest.raises(Refusal) as caught:
+                await call
+            refusals.append((caught.value.reason, caught.value.sent))
+
+    assert refusals == [(PlatformReason.UNAVAILABLE, True), (PlatformReason.UNAVAILABLE, False)]
+    assert connections == 1
+
+
+async def test_a_request_that_is_too_long_is_not_sent(caller: tuple[Wire, str]) -> None:
+    with pytest.raises(Refusal) as caught:
+        await _add(caller[0], "x" * (MAX_MESSAGE_BYTES + 1))
+
+    assert caught.value.reason == PlatformReason.PAYLOAD_TOO_LARGE
 
 
 async def test_what_cannot_be_reached_was_not_sent(caller: tuple[Wire, str]) -> None:

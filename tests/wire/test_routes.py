@@ -164,3 +164,25 @@ async def test_a_method_that_a_native_gateway_answers_is_reached_at_its_own_addr
 
     assert reached == ["unix:/edge", "unix:/p", "unix:/g", "unix:/p"]
     await endpoints.close()
+
+
+@pytest.mark.parametrize(
+    ("shares", "reached"),
+    [({}, ["unix:/g", "unix:/r", "unix:/edge", "unix:/r"]), ({"go": 1}, ["unix:/edge", "unix:/r"] * 2)],
+)
+async def test_who_does_not_answer_at_the_gateway_now_is_reached_where_the_contract_is_else_at_the_gateway(
+    generated: Path, shares: dict[str, int], reached: list[str]
+) -> None:
+    read = method_policy(f"{SERVICE}/Read")
+    bound = Binding(read.full_name, shares, record={AT_GATEWAY: True})
+    edge, rust = {"go": ["unix:/edge"]}, {"rust": ["unix:/r"]}
+
+    found = []
+    for contract in ({"go": ["unix:/g"], **rust}, rust):
+        endpoints = Endpoints(
+            Service(CallStats()), {SERVICE: contract, STATS: edge}, bindings=Bindings(1, {bound.target: bound})
+        )
+        found += [endpoints.to(read, name).target for name in ("go", "rust")]
+        await endpoints.close()
+
+    assert found == reached

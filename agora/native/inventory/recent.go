@@ -8,7 +8,7 @@ import (
 	"agora/native/inventory/stock"
 )
 
-// Of how many reservations at least it is remembered what they hold: some 200 bytes each, twice as many at most.
+// How many allocations at least are remembered, and at most some twice as many: 200 bytes for a reservation's first, 40 for each other.
 const leastRemembered = 10_000
 
 // recent is what was reserved here lately: a reservation's allocations never change. What became of it since is not known. The zero value is
@@ -17,14 +17,18 @@ type recent struct {
 	mutex sync.Mutex
 	// What is older than all of the one goes with the other.
 	young, old map[uuid.UUID]stock.Reservation
+	// Allocations of the young ones.
+	count int
 }
 
 func (r *recent) add(made stock.Reservation) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.young == nil || len(r.young) >= leastRemembered {
-		r.young, r.old = map[uuid.UUID]stock.Reservation{}, r.young
+	if r.young == nil || r.count >= leastRemembered {
+		r.young, r.old, r.count = map[uuid.UUID]stock.Reservation{}, r.young, 0
 	}
+	// Whoever asks with a key once more gets the same one.
+	r.count += len(made.Allocations) - len(r.young[made.ID].Allocations)
 	r.young[made.ID] = made
 }
 
@@ -32,11 +36,12 @@ func (r *recent) add(made stock.Reservation) {
 func (r *recent) take(id uuid.UUID) (stock.Reservation, bool) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	for _, some := range []map[uuid.UUID]stock.Reservation{r.young, r.old} {
-		if found, there := some[id]; there {
-			delete(some, id)
-			return found, true
-		}
+	found, there := r.young[id]
+	r.count -= len(found.Allocations)
+	if !there {
+		found, there = r.old[id]
 	}
-	return stock.Reservation{}, false
+	delete(r.young, id)
+	delete(r.old, id)
+	return found, there
 }

@@ -103,7 +103,12 @@ func (s *Service) confirm(ctx context.Context, id uuid.UUID) (*stock.Reservation
 // Release gives back what is held; again, or after it has expired, changes nothing. It refuses with INVALID_STATE when it
 // was confirmed, and with NOT_FOUND.
 func (s *Service) Release(ctx context.Context, id string) (stock.Reservation, error) {
-	return s.settle(ctx, stock.Release, id, s.repository.Release)
+	return s.settle(ctx, stock.Release, id, s.release)
+}
+
+func (s *Service) release(ctx context.Context, id uuid.UUID) (*stock.Reservation, error) {
+	s.held.take(id)
+	return s.repository.Release(ctx, id)
 }
 
 // Prolong lets a held reservation live for hold from now, or as long as it would have, whichever is longer. It refuses

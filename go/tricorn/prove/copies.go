@@ -101,7 +101,7 @@ func (c *copies) run(ctx context.Context) {
 		select {
 		case <-c.wake:
 			pause(ctx, gathering)
-			if !c.handOn(ctx, policy) {
+			if !c.handOn(ctx, context.WithoutCancel(ctx), policy) {
 				pause(ctx, rest)
 				c.rouse()
 			}
@@ -110,16 +110,17 @@ func (c *copies) run(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
-	c.handOn(ctx, policy)
+	c.handOn(ctx, ctx, policy)
 }
 
-// handOn sends what waits; false when some of it found nobody, and is missing from now on. What was begun is not broken off: it may have been taken.
-func (c *copies) handOn(ctx context.Context, policy *contract.Policy) bool {
+// handOn sends what waits until the context ends; false when some of it found nobody, and is missing from now on. Each message is sent under asking,
+// which outlasts the context where what was begun is not to be broken off: it may have been taken.
+func (c *copies) handOn(ctx, asking context.Context, policy *contract.Policy) bool {
 	for ctx.Err() == nil {
 		messages, more := c.take()
 		arrived := true
 		for address, message := range messages {
-			if _, err := c.directory.Ask(context.WithoutCancel(ctx), address, policy, message); err != nil {
+			if _, err := c.directory.Ask(asking, address, policy, message); err != nil {
 				c.giveBack(message)
 				arrived = false
 				if calls := len(message.GetCalls()); calls > 0 {

@@ -41,9 +41,14 @@ type receiver struct {
 	asked   chan struct{}
 	taken   chan *tricornv1.TakeCallsRequest
 	busy    atomic.Bool
+	// patience is how long the last caller would have waited.
+	patience atomic.Int64
 }
 
-func (r *receiver) TakeCalls(_ context.Context, said *tricornv1.TakeCallsRequest) (*tricornv1.TakeCallsResponse, error) {
+func (r *receiver) TakeCalls(ctx context.Context, said *tricornv1.TakeCallsRequest) (*tricornv1.TakeCallsResponse, error) {
+	if ends, ok := ctx.Deadline(); ok {
+		r.patience.Store(int64(time.Until(ends)))
+	}
 	if r.busy.Load() {
 		r.asked <- struct{}{}
 		return nil, contract.Refuse(contract.ReasonUnavailable, "not now")
@@ -324,4 +329,21 @@ func TestWhatIsNotTakenIsCounted(t *testing.T) {
 	}
 	assert.Empty(t, said.GetCalls())
 	assert.Equal(t, map[string]int64{"r1": 5, "rust": 5}, lost)
+}
+
+func TestAProcessThatEndsWaitsForNobodyLong(t *testing.T) {
+	receiver := receive(t)
+	process := calling(t, receiver.address)
+	process.record(t, ordered("r1", all))
+	process.say(t, "last")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+
+	process.taps.Run(ctx)
+
+	calls, _ := receiver.calls(t, 1)
+	assert.Len(t, calls, 1)
+	patience := time.Duration(receiver.patience.Load())
+	assert.Positive(t, patience)
+	assert.Less(t, patience, 2*time.Second)
 }

@@ -174,6 +174,9 @@ class Subscription(Generic[R]):
                 for event in events:
                     stack.enter_context(self._span(event))
                 await of_many([(event_class.FromString(event.data), event.meta) for event in events], work)
+            if work.has_unwritten:
+                message = f"group {self.group!r}: a handler of many publishes nothing"
+                raise RuntimeError(message)
         elif handler is not None:
             for event in events:
                 with self._span(event), call_scope(timeout=HANDLER_SECONDS, causation=event.meta.id):

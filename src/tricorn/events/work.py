@@ -34,6 +34,11 @@ class Work(Generic[R]):
             raise ValueError(message)
         self._events.append((event, subject))
 
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether something was announced since the last `flush`."""
+        return bool(self._events)
+
     async def flush(self) -> None:
         """Writes what was announced so far; whoever opened the work calls this before the commit."""
         if self._events:

@@ -108,7 +108,7 @@ class Process:
 
     async def start(self) -> None:
         """Opens the databases, runs what the contexts asked for, then answers. What was begun is undone when a step fails."""
-        self._follow()
+        self.follow()
         try:
             await asyncio.gather(*(database.open() for database in self.databases.values()))
             for poke in self.pokes.values():
@@ -226,7 +226,7 @@ class Process:
         """Where the application's other Python processes are; the endpoints file names this one too."""
         return [address for address in self.endpoints.addresses if address != self._listen]
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Takes what the bindings and endpoints files say now, and says what became of it."""
         moved = self._endpoints_file.poll()
         if self.bindings.poll() or moved:
@@ -243,7 +243,7 @@ class Process:
 
     async def _keep_following(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self._follow()
+            self.follow()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
 

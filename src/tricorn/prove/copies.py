@@ -27,7 +27,7 @@ class TapsServer(TapsServiceBase):
     Args:
         recorder: Keeps what is to be recorded.
         shadow: Compares what is to be compared.
-        look: Reads the orders anew, for copies that come before this process has seen what asks for them.
+        look: Reads the orders and the bindings anew, for copies that come before this process has seen what asks for them.
     """
 
     def __init__(self, recorder: Recorder, shadow: Shadow, look: Callable[[], Awaitable[None]]) -> None:
@@ -36,7 +36,7 @@ class TapsServer(TapsServiceBase):
         self._look = look
 
     async def take_calls(self, request: taps_pb2.TakeCallsRequest, call: Call) -> taps_pb2.TakeCallsResponse:
-        if not self._recorder.knows({name for each in request.calls for name in each.recordings}):
+        if not (self._recorder.knows(_recordings(request)) and self._compares(request)):
             await self._look()
         for missing in request.missing:
             self._miss(request.process, missing)
@@ -44,9 +44,17 @@ class TapsServer(TapsServiceBase):
             self._take(request.process, copied)
         return taps_pb2.TakeCallsResponse()
 
+    def _compares(self, request: taps_pb2.TakeCallsRequest) -> bool:
+        """Whether all that is there to be compared is compared here by now."""
+        return all(
+            policy is None or self._shadow.compares(policy, implementation)
+            for policy, implementation in _comparisons(request)
+        )
+
     def _take(self, process: str, copied: taps_pb2.CopiedCall) -> None:
         policy = _policy(copied.method)
         if policy is None:
+            _log.warning("copies of calls of a method that is unknown here", method=copied.method)
             return
         call, outcome = _call(copied), _outcome(copied)
         seconds, refusal = _seconds(copied.duration), outcome if isinstance(outcome, Refusal) else None
@@ -66,11 +74,24 @@ class TapsServer(TapsServiceBase):
             self._shadow.miss(policy, missing.compared_with, missing.dropped + missing.too_large)
 
 
+def _recordings(request: taps_pb2.TakeCallsRequest) -> set[str]:
+    copied = {name for each in request.calls for name in each.recordings}
+    return copied | {each.recording for each in request.missing if each.WhichOneof("sample") == "recording"}
+
+
+def _comparisons(request: taps_pb2.TakeCallsRequest) -> list[tuple[MethodPolicy | None, str]]:
+    copied = {(each.method, each.compare.implementation) for each in request.calls if each.HasField("compare")}
+    missing = {
+        (each.method, each.compared_with) for each in request.missing if each.WhichOneof("sample") == "compared_with"
+    }
+    return [(_policy(method), implementation) for method, implementation in copied | missing]
+
+
 def _policy(method: str) -> MethodPolicy | None:
+    """None for a method that is unknown here."""
     try:
         return method_policy(method)
     except KeyError:
-        _log.warning("copies of calls of a method that is unknown here", method=method)
         return None
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import orjson
 
 from tricorn import telemetry
-from tricorn.contract import MethodPolicy, Refusal, method_policy, service_policies
+from tricorn.contract import MethodPolicy, PlatformReason, Refusal, method_policy, service_policies
 from tricorn.prove.copies import TapsServer
 from tricorn.prove.counting import Counted, TallyTap
 from tricorn.prove.figures import Comparisons, Cost
@@ -60,6 +60,7 @@ class Proving:
         wire: Whose calls are looked at.
         ways: What is bound, and the ways to implementations.
         fallbacks: How many calls fell back so far, by method and the implementation that should have answered.
+        poll: Has ``ways`` take what the bindings file says now, for copies that come before it was looked at.
     """
 
     def __init__(
@@ -69,12 +70,16 @@ class Proving:
         wire: Wire,
         ways: Ways,
         fallbacks: Callable[[], Mapping[tuple[str, str], int]] = dict,
+        *,
+        poll: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = home / FOLDER / f"{process}.json"
         self._process = process
         self._wire = wire
         self._ways = ways
         self._fallbacks = fallbacks
+        self._poll = poll
+        self._open = True
         self._fell_back: dict[tuple[str, str], int] = dict(fallbacks())
         self._seen: Bindings | None = None
         self._shadowed: dict[str, str] = {}
@@ -87,13 +92,15 @@ class Proving:
         self._read()
         self.recorder = Recorder(home, process)
         self.shadow = Shadow(self._order, ways.to, self.found, self.tallies)
-        self.server = TapsServer(self.recorder, self.shadow, self.look)
+        self.server = TapsServer(self.recorder, self.shadow, self._look_for_copies)
         """Takes what native processes copied of their calls; to be hosted where it can be reached."""
         self._counting = TallyTap(self.tallies, self._count)
         self._recordings = WatchedFile(home / FILE, parse_orders, _NO_ORDERS)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Looks at the bindings and the orders several times a second until told to stop, then leaves everything written."""
+        self._open = True
+        self.shadow.open()
         write_at = time.monotonic()
         asking = asyncio.create_task(self._keep_asking())
         try:
@@ -106,6 +113,7 @@ class Proving:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
         finally:
+            self._open = False
             asking.cancel()
             for tap in (self.recorder, self._counting, self.shadow):
                 self._attach(tap, wanted=False)
@@ -128,6 +136,17 @@ class Proving:
         self._attach(self._counting, wanted=bool(self._counted))
         self._attach(self.shadow, wanted=bool(self._orders))
         self._count_fallbacks()
+
+    async def _look_for_copies(self) -> None:
+        """Looks before its time.
+
+        Raises:
+            Refusal: UNAVAILABLE, when nobody would end what this begins.
+        """
+        if not self._open:
+            raise Refusal(PlatformReason.UNAVAILABLE, "this process ends", sent=False)
+        self._poll()
+        await self.look()
 
     def write(self) -> None:
         """Replaces this process's file, if there is anything new to say."""
@@ -189,6 +208,8 @@ class Proving:
 
     def _attach(self, tap: Tap, *, wanted: bool) -> None:
         taps = self._wire.taps
+        # A look for copies may still go on when `run` has ended.
+        wanted = wanted and self._open
         if wanted and tap not in taps:
             taps.append(tap)
         elif not wanted and tap in taps:

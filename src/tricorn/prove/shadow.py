@@ -102,20 +102,24 @@ class Shadow:
 
     def take(self, policy: MethodPolicy, pair: Pair, copying: float) -> None:
         """Compares a call of the sample that another process made; ``copying`` took so many seconds of its caller's time."""
-        if self._wants(policy, pair.order.implementation):
+        if self.compares(policy, pair.order.implementation):
             if pair.answered_by in {REFERENCE, pair.order.implementation}:
                 self._put(policy, pair)
             self._figures(policy, pair.order.implementation).path.add(copying)
 
     def miss(self, policy: MethodPolicy, implementation: str, dropped: int) -> None:
         """Counts calls that another process could not copy."""
-        if self._wants(policy, implementation):
+        if self.compares(policy, implementation):
             self._figures(policy, implementation).dropped += dropped
 
     async def idle(self) -> None:
         """Returns when everything that waited has been compared."""
         while tasks := [task for lane in self._lanes.values() for task in lane.tasks]:
             await asyncio.wait(tasks)
+
+    def open(self) -> None:
+        """Takes what comes, again after a `close`."""
+        self._closed = False
 
     async def close(self) -> None:
         """Ends what goes on; what waits is forgotten, and so is what comes."""
@@ -127,7 +131,8 @@ class Shadow:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _wants(self, policy: MethodPolicy, implementation: str) -> bool:
+    def compares(self, policy: MethodPolicy, implementation: str) -> bool:
+        """Whether calls of a method are compared with an implementation now."""
         order = self._orders(policy)
         return order is not None and order.implementation == implementation and can_be_shadowed(policy)
 

@@ -96,7 +96,7 @@ def attach_proving(process: Process) -> None:
                 found[method, implementation] += calls
         return found
 
-    proving = Proving(process.home, process.name, process.wire, process.endpoints, fallbacks)
+    proving = Proving(process.home, process.name, process.wire, process.endpoints, fallbacks, poll=process.follow)
     process.service.add(proving.server)
     process.backgrounds["proving"] = proving.run
 

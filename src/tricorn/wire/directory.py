@@ -108,9 +108,12 @@ class Endpoints:
         """
         if implementation == REFERENCE and self._service.hosts(policy.full_name):
             return self._local.channel
-        # A native gateway's own address is listed for what it answers as every process does.
-        at_gateway = implementation != REFERENCE and self._bindings.of(policy).record.get(AT_GATEWAY)
-        addresses = self._endpoints.get(STATS if at_gateway else policy.service, {}).get(implementation)
+        binding, places = self._bindings.of(policy), [policy.service]
+        if implementation != REFERENCE and binding.record.get(AT_GATEWAY):
+            # A native gateway's own address is listed for what it answers as every process does.
+            places = [STATS] if implementation == binding.native else [policy.service, STATS]
+        listed = (self._endpoints.get(place, {}).get(implementation) for place in places)
+        addresses = next(filter(None, listed), ())
         if not addresses:
             raise Refusal(PlatformReason.UNAVAILABLE, f"no {implementation} answers {policy.service} here", sent=False)
         return self.at(random.choice(addresses))  # noqa: S311 - a lot, not a secret

@@ -100,14 +100,18 @@ class _Socket:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
         self._heads: dict[str, bytes] = {}
+        self._closed = False
 
     async def unary(self, policy: MethodPolicy, request: Message, call: Call) -> Message:
+        message = policy.input.SerializeToString(request)
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise refusal_of(grpc.StatusCode.RESOURCE_EXHAUSTED, f"a request of {len(message)} bytes")
+        about = b"".join(map(_header, _metadata(call)))
         connection = self._connection
         if connection is None or connection.full or not connection.usable:
             connection = await self._ready(call)
-        seconds = max(call.remaining(), 0)
-        headers = self._headers(policy, call, seconds)
-        answer = await connection.unary(headers, policy.input.SerializeToString(request), seconds)
+        seconds = call.remaining()
+        answer = await connection.unary(self._headers(policy, max(seconds, 0)) + about, message, seconds)
         try:
             return policy.output.FromString(answer)
         except DecodeError:
@@ -116,6 +120,7 @@ class _Socket:
             ) from None
 
     def close(self) -> None:
+        self._closed = True
         if self._connection is not None:
             self._connection.close()
 
@@ -139,16 +144,31 @@ class _Socket:
 
     async def _connected(self) -> Connection:
         async with self._connecting:
+            if self._closed:
+                raise ConnectionAbortedError("the channel is closed")
             if self._connection is None or not self._connection.usable:
-                make = partial(Connection, MAX_MESSAGE_BYTES)
-                _, self._connection = await asyncio.get_running_loop().create_unix_connection(make, self._path)
+                self._connection = await self._greeted()
             return self._connection
 
-    def _headers(self, policy: MethodPolicy, call: Call, seconds: float) -> bytes:
+    async def _greeted(self) -> Connection:
+        """A new connection on which the server has said what it takes: before that nobody may be there to take anything."""
+        make = partial(Connection, MAX_MESSAGE_BYTES)
+        _, connection = await asyncio.get_running_loop().create_unix_connection(make, self._path)
+        try:
+            await connection.greeted
+        except BaseException:
+            connection.close()
+            raise
+        if self._closed or not connection.usable:
+            connection.close()
+            raise ConnectionResetError("it hung up")
+        return connection
+
+    def _headers(self, policy: MethodPolicy, seconds: float) -> bytes:
         head = self._heads.get(policy.full_name)
         if head is None:
             head = self._heads[policy.full_name] = _POST + text(f"/{policy.full_name}".encode()) + _GRPC
-        return b"".join((head, literal(b"grpc-timeout", _timeout(seconds)), *map(_header, _metadata(call))))
+        return head + literal(b"grpc-timeout", _timeout(seconds))
 
 
 def _timeout(seconds: float) -> bytes:

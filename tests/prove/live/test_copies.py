@@ -38,6 +38,7 @@ class Desk:
         self.home = home
         self.orders = {"r1": RecordOrder("r1", CONTRACT, (), 10_000, 2000.0, 1_000_000)}
         self.shadowed: ShadowOrder | None = ShadowOrder("rust", 10_000, 7)
+        self.unseen: ShadowOrder | None = None
         self.tallies = Tallies()
         self.recorder = Recorder(home, "shop", now=lambda: self.now)
         self.shadow = Shadow(lambda _: self.shadowed, two.reach, Comparisons(), self.tallies, rest=0)
@@ -46,6 +47,7 @@ class Desk:
         self._client = TapsServiceClient(Wire(Endpoints(service)))
 
     async def look(self) -> None:
+        self.shadowed, self.unseen = self.unseen or self.shadowed, None
         await self.recorder.follow(self.orders)
 
     async def hand(self, *calls: taps_pb2.CopiedCall, missing: tuple[taps_pb2.MissingCalls, ...] = ()) -> None:
@@ -129,6 +131,30 @@ async def test_copies_may_come_before_the_order_that_asks_for_them_is_seen_here(
     await desk.hand(added(1, recordings=["r1"]))
 
     assert len(list((await desk.recorded()).calls())) == 1
+
+
+async def test_what_is_missing_may_come_before_the_order_that_asked_for_it_is_seen_here(desk: Desk) -> None:
+    await desk.hand(missing=(taps_pb2.MissingCalls(method=ADD, recording="r1", dropped=5),))
+
+    recording = await desk.recorded()
+    assert list(recording.calls()) == []
+    assert recording.end is not None
+    assert recording.end.dropped == 5
+
+
+@pytest.mark.parametrize("missing", [False, True])
+async def test_what_is_to_be_compared_may_come_before_the_binding_that_says_so_is_seen_here(
+    desk: Desk, missing: bool
+) -> None:
+    desk.shadowed, desk.unseen = None, desk.shadowed
+
+    if missing:
+        await desk.hand(missing=(taps_pb2.MissingCalls(method=ADD, compared_with="rust", dropped=2),))
+    else:
+        await desk.hand(added(1, 2, compare=TO_COMPARE, implementation="python"))
+
+    figures = await desk.figures()
+    assert (figures.same, figures.dropped) == ((0, 2) if missing else (1, 0))
 
 
 async def test_a_copy_that_was_on_its_way_as_the_recording_ended_is_kept_and_later_ones_are_not(desk: Desk) -> None:

@@ -114,8 +114,8 @@ WITH claim AS MATERIALIZED (
 SELECT reservation_id, state, product_ids, warehouse_ids, quantities, expire_time FROM settled;
 
 -- The same for several at once, whose allocations are known; they never change. It confirms none where somebody else has a row of
--- their stock locked, and says whether nobody had. Each row of stock is named once. (CASE, lest a plan made while the table was
--- small goes through all that is held.)
+-- their stock locked, and says whether nobody had. For a reservation that somebody else has locked it waits as long as it is told.
+-- Each row of stock is named once. (CASE, lest a plan made while the table was small goes through all that is held.)
 -- name: ConfirmTogether :many
 WITH locked AS MATERIALIZED (
     SELECT stock.product_id FROM ROWS FROM (
@@ -123,7 +123,8 @@ WITH locked AS MATERIALIZED (
     ) AS needed (product_id, warehouse_id) JOIN stock USING (product_id, warehouse_id)
     ORDER BY stock.product_id, stock.warehouse_id FOR UPDATE OF stock SKIP LOCKED
 ), free AS MATERIALIZED (
-    SELECT count(*) = cardinality(@products::uuid[]) AS all_of_it FROM locked
+    SELECT set_config('lock_timeout', @lock_timeout::text, true) IS NOT NULL AND count(*) = cardinality(@products::uuid[]) AS all_of_it
+    FROM locked
 ), settled AS (
     UPDATE reservation SET state = 'CONFIRMED', update_time = clock_timestamp()
     WHERE (SELECT all_of_it FROM free) AND reservation_id = ANY (@reservation_ids::uuid[])

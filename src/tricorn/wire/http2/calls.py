@@ -2,11 +2,11 @@
 
 import asyncio
 import base64
-import binascii
 from collections import deque
 from urllib.parse import unquote
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from tricorn.contract import Refusal
 from tricorn.wire.errors import DETAILS_KEY, refusal_of
@@ -23,6 +23,17 @@ _PREFIX = 5  # of a message: whether it is compressed, and how long it is
 _MOST_STREAMS = 2**30  # numbers are odd, and end at 2**31
 
 
+class _MetError(Exception):
+    """What became of a call, before its caller puts it into words: in its own context, where its trace is."""
+
+    def __init__(self, code: grpc.StatusCode, said: str, *, details: bytes = b"", sent: bool = True) -> None:
+        super().__init__(code, said)
+        self.code = code
+        self.said = said
+        self.details = details
+        self.sent = sent
+
+
 class _Stream:
     __slots__ = ("answer", "headers", "number", "parts", "size", "timer")
 
@@ -33,6 +44,11 @@ class _Stream:
         self.headers: Headers = {}
         self.parts: list[bytes] = []
         self.size = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of the answer has come: whatever is said afterwards, the server took the call."""
+        return bool(self.headers or self.parts)
 
 
 class Connection(Peer):
@@ -50,6 +66,8 @@ class Connection(Peer):
         self._next = 1
         self._leaving = False
         self._turns: deque[asyncio.Future[None]] = deque()
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
+        """Done when the server has said what it takes, or is gone."""
 
     @property
     def usable(self) -> bool:
@@ -65,7 +83,11 @@ class Connection(Peer):
         """Waits until a call ends, or the connection does."""
         turn: asyncio.Future[None] = self._loop.create_future()
         self._turns.append(turn)
-        await turn
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._give_turns()  # it may have been this one's
+            raise
 
     async def unary(self, headers: bytes, message: bytes, seconds: float) -> bytes:
         """What the server answers to a message.
@@ -73,15 +95,20 @@ class Connection(Peer):
         Raises:
             Refusal: Its own, or what the transport met; DEADLINE_EXCEEDED after ``seconds``.
         """
+        if seconds <= 0:
+            self._give_turns()  # it needs none
+            raise refusal_of(grpc.StatusCode.DEADLINE_EXCEEDED, "no time is left", sent=False)
         number = self._next
         self._next += 2
         self._leaving = self._leaving or number >= _MOST_STREAMS
         answer: asyncio.Future[bytes] = self._loop.create_future()
         stream = _Stream(number, answer, self._loop.call_later(seconds, self._expire, number))
         self._streams[number] = stream
-        self.send(number, headers, b"\x00" + len(message).to_bytes(4) + message)
         try:
+            self.send(number, headers, b"\x00" + len(message).to_bytes(4) + message)
             return await answer
+        except _MetError as met:
+            raise _refusal(met) from None
         finally:
             if number in self._streams:
                 self._forget(stream)
@@ -110,16 +137,19 @@ class Connection(Peer):
         stream = self._streams.get(number)
         if stream is not None:
             code = _RESETS.get(error, grpc.StatusCode.INTERNAL)
-            self._fail(stream, code, f"the stream was reset: {error}", sent=error != REFUSED_STREAM)
+            sent = error != REFUSED_STREAM or stream.begun
+            self._fail(stream, code, f"the stream was reset: {error}", sent=sent)
 
     def on_going_away(self, last_number: int) -> None:
         self._leaving = True
+        self._give_turns()
         for stream in list(self._streams.values()):
             if stream.number > last_number:
-                self._fail(stream, grpc.StatusCode.UNAVAILABLE, "the server is leaving", sent=False)
+                self._fail(stream, grpc.StatusCode.UNAVAILABLE, "the server is leaving", sent=stream.begun)
         self._close_when_done()
 
-    def on_more_streams(self) -> None:
+    def on_settings(self) -> None:
+        self._greet()
         self._give_turns()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -127,52 +157,70 @@ class Connection(Peer):
         for stream in list(self._streams.values()):
             self._fail(stream, grpc.StatusCode.UNAVAILABLE, f"the connection was lost: {error or 'closed'}")
         self._give_turns()
+        self._greet()
+
+    def _greet(self) -> None:
+        if not self.greeted.done():
+            self.greeted.set_result(None)
 
     def _expire(self, number: int) -> None:
         self._fail(self._streams[number], grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within the deadline")
         self.reset(number)
 
     def _end(self, stream: _Stream) -> None:
+        if self.is_sending(stream.number):
+            self.reset(stream.number)  # it answered without reading on
         self._forget(stream)
         if stream.answer.done():
             return
         body = b"".join(stream.parts)
         if stream.headers.get(b"grpc-status") != b"0":
-            stream.answer.set_exception(_refused(stream.headers))
+            stream.answer.set_exception(_met(stream.headers))
         elif len(body) < _PREFIX or body[0] or int.from_bytes(body[1:_PREFIX]) != len(body) - _PREFIX:
-            stream.answer.set_exception(refusal_of(grpc.StatusCode.INTERNAL, "the answer is not one message"))
+            stream.answer.set_exception(_MetError(grpc.StatusCode.INTERNAL, "the answer is not one message"))
         else:
             stream.answer.set_result(body[_PREFIX:])
 
     def _fail(self, stream: _Stream, code: grpc.StatusCode, said: str, *, sent: bool = True) -> None:
         self._forget(stream)
         if not stream.answer.done():
-            stream.answer.set_exception(refusal_of(code, said, sent=sent))
+            stream.answer.set_exception(_MetError(code, said, sent=sent))
 
     def _forget(self, stream: _Stream) -> None:
         del self._streams[stream.number]
+        self.stop_sending(stream.number)
         stream.timer.cancel()
         self._give_turns()
         self._close_when_done()
 
     def _give_turns(self) -> None:
-        while self._turns and (self._leaving or not self.full):
+        free = self.most_streams - len(self._streams)
+        while self._turns and (self._leaving or free > 0):
             turn = self._turns.popleft()
             if not turn.done():
                 turn.set_result(None)
-                if not self._leaving:
-                    return
+                free -= 1
 
     def _close_when_done(self) -> None:
         if self._leaving and not self._streams:
             self._transport.close()
 
 
-def _refused(trailers: Headers) -> Refusal:
+def _met(trailers: Headers) -> _MetError:
     try:
         code = _CODES.get(int(trailers[b"grpc-status"]), grpc.StatusCode.UNKNOWN)
-        packed = trailers.get(DETAILS_KEY.encode(), b"")
+    except (KeyError, ValueError):
+        return _MetError(grpc.StatusCode.UNKNOWN, "the answer has no status that could be read")
+    packed = trailers.get(DETAILS_KEY.encode(), b"")
+    try:
         details = base64.b64decode(packed + b"=" * (-len(packed) % 4))
-    except (KeyError, ValueError, binascii.Error):
-        return refusal_of(grpc.StatusCode.UNKNOWN, "the answer has no status that could be read")
-    return refusal_of(code, unquote(trailers.get(b"grpc-message", b"").decode("ascii", "replace")), details)
+    except ValueError:
+        details = b""
+    return _MetError(code, unquote(trailers.get(b"grpc-message", b"").decode("ascii", "replace")), details=details)
+
+
+def _refusal(met: _MetError) -> Refusal:
+    try:
+        return refusal_of(met.code, met.said, met.details, sent=met.sent)
+    except DecodeError:  # details that are none: the code still holds
+        return refusal_of(met.code, met.said, sent=met.sent)

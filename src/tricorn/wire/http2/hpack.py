@@ -40,6 +40,7 @@ _HUFFMAN = 0x80
 _MORE = 0x80
 _SHORT = 0x7F
 _MOST_SHIFT = 28
+_SHORT_BLOCK = 1024
 
 
 def _codes() -> dict[str, int]:
@@ -80,13 +81,16 @@ def text(content: bytes) -> bytes:
     return bytes(head) + content
 
 
-@lru_cache(maxsize=256)
 def decoded(block: bytes) -> Headers:
-    """The headers of a block, the last of each name. They are remembered: nobody may change them.
+    """The headers of a block, the last of each name. Those of short blocks are remembered: nobody may change them.
 
     Raises:
         BrokenHeadersError: There are none.
     """
+    return _remembered(block) if len(block) <= _SHORT_BLOCK else _decoded(block)
+
+
+def _decoded(block: bytes) -> Headers:
     headers: Headers = {}
     at = 0
     try:
@@ -108,6 +112,9 @@ def decoded(block: bytes) -> Headers:
     except IndexError:
         raise BrokenHeadersError("a block that is broken off") from None
     return headers
+
+
+_remembered = lru_cache(maxsize=256)(_decoded)
 
 
 def _static(index: int) -> tuple[bytes, bytes]:

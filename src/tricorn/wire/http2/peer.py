@@ -70,8 +70,8 @@ class Peer(asyncio.Protocol, ABC):
     def on_going_away(self, last_number: int) -> None:
         """The peer takes no more streams, and none after this one of those that it got."""
 
-    def on_more_streams(self) -> None:
-        """The peer said how many streams it takes."""
+    def on_settings(self) -> None:
+        """The peer said what it takes: for the first time, or anew."""
 
     # asyncio's own names
 
@@ -106,9 +106,13 @@ class Peer(asyncio.Protocol, ABC):
             return
         self._unread = data[at:]
 
+    def eof_received(self) -> None:
+        self._transport.abort()  # nothing is answered any more, and closing would wait for what nobody reads
+
     def give_up(self, error: Exception) -> None:
         """The connection is of no use any more; who waits for it is told by `connection_lost`."""
         self._say_goodbye(_PROTOCOL_ERROR, str(error).encode())
+        self._transport.abort()  # what it does not read keeps nobody waiting
 
     def close(self) -> None:
         self._say_goodbye(_NO_ERROR, b"")
@@ -135,10 +139,19 @@ class Peer(asyncio.Protocol, ABC):
         self._bodies[number] = _Body(body, self._stream_window)
         self._send_bodies()
 
+    def is_sending(self, number: int) -> bool:
+        """Whether some of a stream's body is still to be sent."""
+        return number in self._bodies
+
+    def stop_sending(self, number: int) -> None:
+        """Keeps nothing more of a stream's body."""
+        self._bodies.pop(number, None)
+
     def reset(self, number: int, error: int = CANCEL) -> None:
         """Ends a stream before its time."""
-        self._bodies.pop(number, None)
-        self._transport.write(_frame(_RST_STREAM, 0, number, error.to_bytes(_ERROR)))
+        self.stop_sending(number)
+        if not self._transport.is_closing():
+            self._transport.write(_frame(_RST_STREAM, 0, number, error.to_bytes(_ERROR)))
 
     def _send_bodies(self) -> None:
         for number, body in list(self._bodies.items()):
@@ -196,13 +209,13 @@ class Peer(asyncio.Protocol, ABC):
             key, value = int.from_bytes(settings[at : at + 2]), int.from_bytes(settings[at + 2 : at + _SETTING])
             if key == _MOST_STREAMS:
                 self.most_streams = value
-                self.on_more_streams()
             elif key == _STREAM_WINDOW:
                 for body in self._bodies.values():
                     body.window += value - self._stream_window
                 self._stream_window = value
         self._transport.write(_frame(_SETTINGS, _ACK, 0, b""))
         self._send_bodies()
+        self.on_settings()
 
     def _widened(self, _: int, number: int, payload: bytes) -> None:
         by = int.from_bytes(payload) & _MOST

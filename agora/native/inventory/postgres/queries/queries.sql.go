@@ -121,10 +121,11 @@ WITH locked AS MATERIALIZED (
     ) AS needed (product_id, warehouse_id) JOIN stock USING (product_id, warehouse_id)
     ORDER BY stock.product_id, stock.warehouse_id FOR UPDATE OF stock SKIP LOCKED
 ), free AS MATERIALIZED (
-    SELECT count(*) = cardinality($1::uuid[]) AS all_of_it FROM locked
+    SELECT set_config('lock_timeout', $3::text, true) IS NOT NULL AND count(*) = cardinality($1::uuid[]) AS all_of_it
+    FROM locked
 ), settled AS (
     UPDATE reservation SET state = 'CONFIRMED', update_time = clock_timestamp()
-    WHERE (SELECT all_of_it FROM free) AND reservation_id = ANY ($3::uuid[])
+    WHERE (SELECT all_of_it FROM free) AND reservation_id = ANY ($4::uuid[])
         AND CASE state WHEN 'HELD' THEN expire_time > clock_timestamp() ELSE false END
     RETURNING reservation_id, product_ids, warehouse_ids, quantities, expire_time
 ), sold AS (
@@ -141,20 +142,26 @@ SELECT free.all_of_it, settled.reservation_id, settled.expire_time FROM free LEF
 type ConfirmTogetherParams struct {
 	Products       []uuid.UUID
 	Warehouses     []uuid.UUID
+	LockTimeout    string
 	ReservationIds []uuid.UUID
 }
 
 type ConfirmTogetherRow struct {
-	AllOfIt       bool
+	AllOfIt       pgtype.Bool
 	ReservationID *uuid.UUID
 	ExpireTime    pgtype.Timestamptz
 }
 
 // The same for several at once, whose allocations are known; they never change. It confirms none where somebody else has a row of
-// their stock locked, and says whether nobody had. Each row of stock is named once. (CASE, lest a plan made while the table was
-// small goes through all that is held.)
+// their stock locked, and says whether nobody had. For a reservation that somebody else has locked it waits as long as it is told.
+// Each row of stock is named once. (CASE, lest a plan made while the table was small goes through all that is held.)
 func (q *Queries) ConfirmTogether(ctx context.Context, arg ConfirmTogetherParams) ([]ConfirmTogetherRow, error) {
-	rows, err := q.db.Query(ctx, ConfirmTogether, arg.Products, arg.Warehouses, arg.ReservationIds)
+	rows, err := q.db.Query(ctx, ConfirmTogether,
+		arg.Products,
+		arg.Warehouses,
+		arg.LockTimeout,
+		arg.ReservationIds,
+	)
 	if err != nil {
 		return nil, err
 	}
