@@ -43,12 +43,15 @@ pytestmark = [
 def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop whose public port is the edge's, and whose prices come from the engine."""
     environment = {"TRICORN_RATE_FACTOR": "100", **shared_builds()}
-    shop = Shop(tmp_path_factory.mktemp("edge") / "home", "--shape", "grow", environment=environment)
-    shop.up()
-    for target in ("gateway=go", "pricing=rust"):
-        shop.command("bind", target, "--home", str(shop.home), timeout=BUILD_SECONDS)
-    yield shop
-    shop.down()
+    home = tmp_path_factory.mktemp("edge") / "home"
+    shop = Shop(home, "--shape", "grow", "--wait", "bound", environment=environment)
+    try:
+        shop.up(BUILD_SECONDS)
+        for target in ("gateway=go", "pricing=rust"):
+            shop.command("bind", target, "--home", str(home))
+        yield shop
+    finally:
+        shop.down()
 
 
 def _calls_of_python(shop: Shop) -> Counter[str]:
