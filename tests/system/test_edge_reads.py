@@ -47,8 +47,6 @@ def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     shop = Shop(home, "--shape", "grow", "--wait", "bound", environment=environment)
     try:
         shop.up(BUILD_SECONDS)
-        for target in ("gateway=go", "pricing=rust"):
-            shop.command("bind", target, "--home", str(home))
         yield shop
     finally:
         shop.down()

@@ -160,8 +160,12 @@ class PaymentsService:
     async def _grant_new(self, wish: "_Wish", payment: Payment) -> Payment | None:
         """Grants without reading what this process wrote a moment ago. None: it is not so any more, or was granted before."""
         try:
-            done = await _insist(partial(wish.ask, payment, wish.decide(payment)))
-        except (Refusal, NotPossibleError):
+            minor_units = wish.decide(payment)
+        except Refusal:
+            return None
+        try:
+            done = await _insist(partial(wish.ask, payment, minor_units))
+        except NotPossibleError:
             return None
         await failpoint(f"payments.{wish.kind.lower()}.acquired")
         return await self._book(wish, payment, done)
