@@ -12,12 +12,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tricorn.contract.codegen import CodegenError, Source, descriptor_set
 
 WORKSPACE = Path(__file__).resolve().parents[3] / "rust"
 """The platform's Rust, in its own repository; elsewhere it is not there."""
+
+UNDEBUGGED: Mapping[str, str] = MappingProxyType({"CARGO_PROFILE_DEV_DEBUG": "none", "CARGO_INCREMENTAL": "0"})
+"""Environment of cargo for what nobody steps through: half of what is compiled and written is for debuggers. Where it panicked is said without."""
 
 _GENERATED = Path("src", "gen")
 _LIMIT_SECONDS = 1200
@@ -92,7 +96,7 @@ def _render(source: Source, crate: Crate, build: Path) -> Mapping[str, bytes]:
         done = subprocess.run(  # noqa: S603 - our own generator on our own contracts
             command,
             input=descriptor_set(source),
-            env={**os.environ, "CARGO_TARGET_DIR": str(build)},
+            env={**os.environ, **UNDEBUGGED, "CARGO_TARGET_DIR": str(build)},
             capture_output=True,
             timeout=_LIMIT_SECONDS,
             check=False,
