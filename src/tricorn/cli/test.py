@@ -19,9 +19,7 @@ lint_app = typer.Typer()
 _CHECKS = "tests/checks"
 _LAST = "system"
 # What this call is about is nothing that a test should inherit. And tests start the same programs hundreds of times: their byte code is kept.
-_NOT_FOR_TESTS = frozenset(
-    {"DATABASE_URL", "TRICORN_HOME", "TRICORN_APP", "TRICORN_DOOR", "PYTHONDONTWRITEBYTECODE"}
-)
+_NOT_FOR_TESTS = frozenset({"DATABASE_URL", "TRICORN_HOME", "TRICORN_APP", "TRICORN_DOOR", "PYTHONDONTWRITEBYTECODE"})
 _TAKE_A_VALUE = {"-k", "-m", "-n", "-o", "-p", "-W", "--durations", "--maxfail", "--tb"}
 _ALONE = {"-n", "-s", "-x", "--pdb", "--trace", "--collect-only", "--co"}
 _MOST_WORKERS = 4
