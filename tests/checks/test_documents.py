@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from tricorn.cli.registry import COMMANDS
 from tricorn.contract.codegen import PLATFORM_SOURCE
@@ -56,6 +60,39 @@ def test_every_command_a_document_names_exists(name: str) -> None:
     named = set(re.findall(r"\./tricorn ([a-z]+)", (ROOT / name).read_text()))
 
     assert named - COMMANDS.keys() == set()
+
+
+def options_of(command: Any) -> set[str]:
+    """Of a command, or of all those of a group."""
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union(*(options_of(each) for each in getattr(command, "commands", {}).values()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_that_a_document_types_exists(name: str) -> None:
+    typed = re.findall(r"\./tricorn ([a-z]+)([^`#|\n]*)", (ROOT / name).read_text())
+    wanted = {(command, option) for command, words in typed for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", words)}
+
+    missing = set()
+    for command, option in wanted:
+        if not COMMANDS[command].raw:
+            module, _, attribute = COMMANDS[command].target.partition(":")
+            known = options_of(typer.main.get_command(getattr(importlib.import_module(module), attribute)))
+            missing |= {(command, option)} - {(command, each) for each in known}
+
+    assert missing == set()
+
+
+def test_every_case_that_the_page_of_sameness_names_is_played() -> None:
+    page = (ROOT / "docs" / "sameness.md").read_text()
+    said = re.findall(r"^Cases?: (.*?)\n\n", page, re.DOTALL | re.MULTILINE)
+    named = {" ".join(name.split()) for each in said for name in re.findall(r"\*([^*\s]+\s[^*]+)\*", each)}
+    files = (ROOT / "agora" / "conformance" / "pricing").glob("*.json")
+
+    cases = {case["name"] for file in files for case in json.loads(file.read_text())["cases"]}
+
+    assert named - cases == set()
+    assert len(named) > 10
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)

@@ -20,6 +20,13 @@ MODULES = [
 GENERATED = ".pb.go"
 LONGEST_SECONDS = 1500
 FUZZ_SECONDS = 10
+ROOMS = ("v1", "contract", "telemetry", "data", "wire", "events", "prove", "gateway", "host", "internal")
+"""Each imports only those before it; `internal` is for tests."""
+RULES = tuple(f"agora/native/inventory{each}" for each in ("", "/stock", "/batch"))
+HOST, ADAPTED = (
+    re.compile(r"tricorn/host\b"),
+    re.compile(r"jackc/pgx|google\.golang\.org/(grpc|protobuf)|/gen/agora/inventory"),
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="there is no go")
 
@@ -85,6 +92,37 @@ def test_vet_and_staticcheck_find_nothing(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_exported_name_is_documented(module: Path) -> None:
     tool(module, "revive", "-config", str(TOOLS / "revive.toml"), "-set_exit_status", "./...")
+
+
+def imports(module: Path) -> dict[str, list[str]]:
+    """What each package imports, its tests left out."""
+    said = go(module, "list", "-f", '{{.ImportPath}} {{join .Imports " "}}', "./...")
+    return {package: imported for package, *imported in map(str.split, said.splitlines())}
+
+
+def room(package: str) -> int:
+    return ROOMS.index(package.split("/")[1])
+
+
+def test_rooms_of_the_platform_import_only_those_before_them() -> None:
+    found = imports(ROOT / "go" / "tricorn")
+
+    wrong = [
+        f"{package} imports {each}"
+        for package, imported in found.items()
+        for each in imported
+        if each.startswith(("tricorn/", "agora/")) and (each.startswith("agora/") or room(each) > room(package))
+    ]
+    assert {room(package) for package in found} == {*range(len(ROOMS))}
+    assert wrong == []
+
+
+def test_native_parts_are_put_together_in_cmd_and_their_rules_know_no_transport_and_no_database() -> None:
+    found = imports(ROOT / "agora" / "native")
+
+    hosting = {package for package, imported in found.items() if any(HOST.match(each) for each in imported)}
+    assert hosting == {package for package in found if "/cmd/" in package}
+    assert [each for package in RULES for each in found[package] if ADAPTED.search(each)] == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """Statements that come together share a transaction, and nothing else."""
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from operator import itemgetter
 
@@ -97,3 +100,22 @@ async def test_who_is_cancelled_before_the_transaction_begins_is_left_out_of_it(
     await stays
 
     assert await names(pears) == ["stays"]
+
+
+async def test_a_server_that_gives_no_answer_holds_up_those_alone_who_wait_for_it(pears: Database) -> None:
+    backend = Together(pears, "SELECT pg_backend_pid() AS pid, $1::int", order=itemgetter(0), at_once=1, longest=0.3)
+    first = await backend(1)
+    assert first is not None
+    os.kill(first["pid"], signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            outcomes = await asyncio.gather(backend(1), backend(2), return_exceptions=True)
+            second = None
+            while second is None:  # a busy machine may need longer for a new connection, too
+                with contextlib.suppress(Refusal):
+                    second = await backend(1)
+    finally:
+        os.kill(first["pid"], signal.SIGCONT)
+
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)] == [PlatformReason.UNAVAILABLE] * 2
+    assert second["pid"] != first["pid"]

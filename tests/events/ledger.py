@@ -75,10 +75,12 @@ def bookkeeper(books: Database, group: str = "books.all", before: Before = nothi
     return subscription
 
 
-def relay_for(shop: Database, *subscriptions: events.Subscription[Books], **options: Any) -> Relay:
+def relay_for(
+    shop: Database, *subscriptions: events.Subscription[Books], kind: type[Relay] = Relay, **options: Any
+) -> Relay:
     sink = LocalSink(subscriptions)
     routes = [Route(each.group, frozenset(each.handlers), sink) for each in subscriptions]
-    return Relay("shop", shop, routes, **{"retry": FAST, "poll_seconds": 0.2, "name": "test", **options})
+    return kind("shop", shop, routes, **{"retry": FAST, "poll_seconds": 0.2, "name": "test", **options})
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The same broadcasts, followed by a process in Go that may read what is published and no more."""
+"""The same broadcasts, followed by a process in Go that may read what is published; and events that Go writes, relayed by Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_SECONDS = 600
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("go") is None, reason="there is no go")
-async def test_go_follows_published_events(database_factory: Any) -> None:
+async def test_go_follows_published_events_and_what_it_publishes_is_delivered(database_factory: Any) -> None:
     async with database_factory(ledger.CONTEXTS, prefix="events") as made, made.connect() as administrator:
         await administrator.execute("""
             CREATE VIEW published.shop_events_v1 AS
@@ -34,6 +34,13 @@ async def test_go_follows_published_events(database_factory: Any) -> None:
         async with asyncio.timeout(LONGEST_SECONDS):
             said, _ = await done.communicate()
 
+        async with made.connect("shop") as shop, made.connect("books") as books:
+            async with ledger.running(ledger.relay_for(shop, ledger.bookkeeper(books))) as relay:
+                await relay.drained()
+            delivered = await ledger.effects(books)
+
     assert done.returncode == 0, said.decode()
+    assert sorted(map(len, delivered.values())) == [1, 2, 30]
+    assert all(numbers == [*range(1, len(numbers) + 1)] for numbers in delivered.values())
     assert b"--- SKIP" not in said
     assert said.count(b"--- PASS") >= 5

@@ -9,6 +9,7 @@ from tests.events import ledger
 
 from tricorn import events
 from tricorn.contract import PlatformReason, Refusal
+from tricorn.events.log import read_latest
 
 
 async def test_events_take_effect_once_and_in_order_of_their_aggregate(db: Any) -> None:
@@ -182,3 +183,13 @@ async def test_a_relay_that_stops_in_order_leaves_its_slots_to_the_others_at_onc
         await heir.drained()
 
     assert await ledger.effects(db.books) == {"order-1": [1]}
+
+
+async def test_an_event_that_is_twice_in_a_delivery_takes_effect_once(db: Any) -> None:
+    await ledger.publish(db.shop, "order-1", "a", "b")
+    delivery = await read_latest(db.shop, "shop")
+
+    outcomes = await ledger.bookkeeper(db.books).deliver([*delivery, *delivery])
+
+    assert outcomes == [""] * 4
+    assert await ledger.effects(db.books) == {"order-1": [1, 2]}

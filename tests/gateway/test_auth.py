@@ -172,6 +172,23 @@ async def test_a_new_key_is_learnt_when_a_token_names_it(issuer: Any) -> None:
     assert issuer.questions == 2
 
 
+async def test_a_remembered_token_is_checked_again_when_its_key_was_withdrawn(issuer: Any) -> None:
+    now = [100.0]
+    authenticator = Authenticator(issuer.config(refresh_interval=5.0), clock=lambda: now[0])
+    stolen = f"Bearer {issuer.token('mallory', kid='k1', exp=int(time.time()) + 10**9)}"
+    await authenticator.authenticate(stolen)
+    issuer.shown = ["k2"]
+    now[0] += 6
+    mine = f"Bearer {issuer.token('ann', kid='k2')}"
+    await authenticator.authenticate(mine)
+
+    assert authenticator.remembered(stolen) is None
+    with pytest.raises(Refusal):
+        await authenticator.authenticate(stolen)
+    await authenticator.authenticate(mine)
+    assert authenticator.remembered(mine) is not None
+
+
 async def test_invented_key_ids_cause_one_question_at_a_time_and_few_of_them(issuer: Any) -> None:
     keys = KeySet(issuer.config(refresh_interval=5.0), lambda: 100.0)
 

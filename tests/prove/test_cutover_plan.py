@@ -13,7 +13,7 @@ import pytest
 from tricorn.prove.cutover import CutoverPlan, parse_steps
 from tricorn.prove.errors import ProveError
 from tricorn.prove.ledger import Ledger
-from tricorn.prove.place import describe, place
+from tricorn.prove.place import describe, figures_of, place
 from tricorn.prove.rehearsal import Rehearsal, Stamp, check_rehearsal, rehearsal_path, save_rehearsal
 from tricorn.prove.step_judge import Limits
 
@@ -141,3 +141,4 @@ def test_an_entry_reads_as_a_line(tmp_path: Path) -> None:
     assert "by ada" in line
     assert "evidence ffffffffffff" in line
     assert "calls python 900, rust 100; errors 3; P95 rust 1.5 ms" in line
+    assert figures_of({"calls": {"rust": 0}, "p95Ms": {"rust": None}}) == "calls rust 0; errors 0; 0 of 0 differ"

@@ -90,6 +90,40 @@ def test_what_an_operator_bound_stays_over_restarts_until_it_is_given_back(toy: 
     assert toy.service()["place"] == "bound by grow"
 
 
+def test_a_program_that_was_built_anew_answers_nobody_before_it_was_looked_at(toy: Toy) -> None:
+    url, first = toy.status()["url"], toy.process("tally")["pid"]
+    toy.writes(wrong=True)
+    toy.build()
+
+    os.kill(first, signal.SIGKILL)
+    toy.until(lambda: toy.process("tally")["pid"] not in {None, first})
+    tallies = {toy.tally("nobody", url) for _ in range(20)}
+    toy.until(lambda: "0/2 cases the same" in toy.service()["place"])
+    toy.writes()
+    toy.build()
+    toy.at_home("bind", "tally=auto")
+    toy.until(lambda: toy.who() == "other")
+
+    assert tallies == {"0"}
+    assert toy.tally("nobody", url) == "0", "what runs is what was looked at"
+
+
+def test_what_is_rehearsed_is_what_was_built_last(toy: Toy) -> None:
+    toy.at_home("rollback", "tally")
+    toy.writes(build="second")
+    toy.build()
+    older = toy.process("tally")["pid"]
+
+    said = toy.at_home("rehearse", "tally")
+
+    newer = toy.process("tally")["pid"]
+    toy.writes()
+    toy.build()
+    toy.at_home("bind", "tally=auto")
+    assert "; 0 of " in said
+    assert newer != older
+
+
 def test_stale_evidence_leaves_it_in_python_and_says_so(toy: Toy) -> None:
     toy.at_home("down")
     evidence = toy.folder / "evidence" / "tally.other.json"

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.supervise.toy_native import TALLY, Toy
 
+from tricorn.prove.errors import ProveError
+from tricorn.prove.orders import PARTS
+from tricorn.prove.recording import Recording
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -88,23 +92,39 @@ def test_a_native_part_that_is_stopped_costs_callers_nothing_while_it_is_shadowe
     assert answers == ["0"] * 5
 
 
-def test_what_was_recorded_is_played_against_either(toy: Toy, tmp_path: Path) -> None:
+def test_what_was_recorded_before_and_after_a_process_was_killed_is_played_against_either(
+    toy: Toy, tmp_path: Path
+) -> None:
+    def written() -> list[int]:
+        """Calls in each part, of which there is one for each start."""
+        with contextlib.suppress(ProveError):  # it has only just begun
+            parts = (toy.home / PARTS).glob("*/all-*")
+            return sorted(len(list(Recording.open(part).calls())) for part in parts)
+        return []
+
     out = tmp_path / "tally.rec"
     command = [sys.executable, "-P", "-m", "tricorn", "--app", str(toy.folder), "record", "tally", "--out", str(out)]
-    with subprocess.Popen([*command, "--for", "60s", "--home", str(toy.home)], env=toy.environment) as process:
+    with subprocess.Popen(
+        [*command, "--for", "10m", "--home", str(toy.home)], env=toy.environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
-            toy.until(lambda: bool(list((toy.home / "prove" / "recordings").glob("*/*.part"))))
-            for author in ("nobody", TWIN):
-                toy.tally(author)
+            toy.until(lambda: written() == [0])
+            toy.tally("nobody")
+            toy.until(lambda: written() == [1])
+            state = json.loads((toy.home / "state.json").read_text())
+            os.kill(next(each["pid"] for each in state["processes"] if each["name"] == "all"), signal.SIGKILL)
+            toy.until(lambda: written() == [0, 1])
+            toy.tally(TWIN)
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            shown, _ = process.communicate(timeout=60)
 
     same = toy.run("replay", str(out), "--json", "--home", str(toy.home))
     other = toy.run("replay", str(out), "--json", "--against", "other", "--home", str(toy.home), check=False)
     alone = toy.run("replay", str(out), "--home", str(tmp_path / "nowhere"), check=False)
 
     assert process.returncode == 0
+    assert "all was started anew 1 times meanwhile" in shown
     assert (json.loads(same.stdout)["same"], json.loads(same.stdout)["different"]) == (2, 0)
     assert other.returncode == 1
     assert json.loads(other.stdout)["fields"] == {"notes": 1}

@@ -3,32 +3,15 @@
 import re
 import uuid
 
-import httpx
 import pytest
-from shop import DEMO_PASSWORD, Shop
+from browsing import browse, log_in, submit
+from shop import Shop
 
 PATIENCE = 15
 
 
-def _browser(agora: Shop) -> httpx.Client:
-    return httpx.Client(base_url=agora.url, timeout=30, follow_redirects=True)
-
-
-def _submit(browser: httpx.Client, path: str, **fields: object) -> httpx.Response:
-    """Opens a page and sends its form."""
-    page = browser.get(path)
-    assert page.status_code == 200, page.text
-    token = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[-1]
-    sender = {"Referer": str(page.url), "Origin": str(browser.base_url).rstrip("/")}
-    return browser.post(path, data={"csrfmiddlewaretoken": token, **fields}, headers=sender)
-
-
-def _log_in(browser: httpx.Client, name: str) -> httpx.Response:
-    return _submit(browser, "/admin/login/?next=/admin/", username=f"{name}@agora.example", password=DEMO_PASSWORD)
-
-
 def test_whoever_is_not_logged_in_is_asked_to(agora: Shop) -> None:
-    with _browser(agora) as browser:
+    with browse(agora) as browser:
         page = browser.get("/admin/")
 
     assert page.url.path == "/admin/login/"
@@ -40,8 +23,8 @@ def test_staff_look_a_customer_up_with_orders_that_other_contexts_know(agora: Sh
     me = buyer.http.get("/api/v1/users/me").json()
     order = buyer.order([(buyer.products(pageSize=1)[0]["productId"], 1)]).json()
     buyer.settled(order["orderId"])
-    with _browser(agora) as browser:
-        _log_in(browser, "staff")
+    with browse(agora) as browser:
+        log_in(browser, "staff")
 
         found = browser.get("/admin/accounts/user/", params={"q": me["email"]})
         page = browser.get(f"/admin/accounts/user/{me['userId']}/change/")
@@ -51,8 +34,8 @@ def test_staff_look_a_customer_up_with_orders_that_other_contexts_know(agora: Sh
 
 
 def test_every_file_that_a_page_asks_for_is_served(agora: Shop) -> None:
-    with _browser(agora) as browser:
-        page = _log_in(browser, "staff")
+    with browse(agora) as browser:
+        page = log_in(browser, "staff")
         links = re.findall(r'(?:href|src)="(/[^"]+)"', page.text)
 
         answers = {link: browser.get(link).status_code for link in links}
@@ -65,9 +48,9 @@ def test_a_role_that_staff_give_opens_what_it_is_for(agora: Shop) -> None:
     buyer = agora.buyer()
     me = buyer.http.get("/api/v1/users/me").json()
     path = f"/admin/accounts/user/{me['userId']}/change/"
-    with _browser(agora) as browser:
-        _log_in(browser, "staff")
-        saved = _submit(browser, path, display_name=me["displayName"], roles=["seller"], is_active="on")
+    with browse(agora) as browser:
+        log_in(browser, "staff")
+        saved = submit(browser, path, display_name=me["displayName"], roles=["seller"], is_active="on")
 
     assert saved.url.path == "/admin/accounts/user/"
     again = buyer.http.post("/api/v1/auth/refresh", json={"refreshToken": buyer.tokens["refreshToken"]}).json()
@@ -80,17 +63,17 @@ def test_a_role_that_staff_give_opens_what_it_is_for(agora: Shop) -> None:
 def test_whoever_staff_block_is_out_at_once(agora: Shop) -> None:
     buyer = agora.buyer()
     me = buyer.http.get("/api/v1/users/me").json()
-    with _browser(agora) as browser:
-        _log_in(browser, "staff")
-        _submit(browser, f"/admin/accounts/user/{me['userId']}/change/", display_name=me["displayName"])
+    with browse(agora) as browser:
+        log_in(browser, "staff")
+        submit(browser, f"/admin/accounts/user/{me['userId']}/change/", display_name=me["displayName"])
 
     agora.wait_until(lambda: buyer.http.get("/api/v1/users/me").status_code == 401, PATIENCE)
 
 
 @pytest.mark.parametrize("name", ["buyer", "seller"])
 def test_only_staff_get_in(agora: Shop, name: str) -> None:
-    with _browser(agora) as browser:
-        answer = _log_in(browser, name)
+    with browse(agora) as browser:
+        answer = log_in(browser, name)
         page = browser.get("/admin/accounts/user/")
 
     assert "Please enter the correct" in answer.text
@@ -101,8 +84,8 @@ def test_a_form_from_elsewhere_changes_nothing(agora: Shop) -> None:
     buyer = agora.buyer()
     me = buyer.http.get("/api/v1/users/me").json()
     path = f"/admin/accounts/user/{me['userId']}/change/"
-    with _browser(agora) as browser:
-        _log_in(browser, "staff")
+    with browse(agora) as browser:
+        log_in(browser, "staff")
         forged = browser.post(path, data={"display_name": "Forged", "roles": "staff", "is_active": "on"})
         elsewhere = browser.post(
             path,
@@ -116,8 +99,8 @@ def test_a_form_from_elsewhere_changes_nothing(agora: Shop) -> None:
 
 def test_an_access_token_is_no_way_into_the_admin_and_a_cookie_none_into_the_api(agora: Shop) -> None:
     staff = agora.demo("staff")
-    with _browser(agora) as browser:
-        _log_in(browser, "staff")
+    with browse(agora) as browser:
+        log_in(browser, "staff")
         by_cookie = browser.get("/api/v1/users/me")
 
     by_token = staff.http.get("/admin/")

@@ -8,12 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import grpc
 import httpx
 import pytest
+from browsing import browse, log_in, submit
 from natives import BUILD_SECONDS, needs_tools, shared_builds
 from shop import Shop, Visitor
 
+from agora_proto.accounts.v1.accounts_pb2 import GetMeRequest, User
+from agora_proto.inventory.v1.inventory_pb2 import ListWarehousesRequest
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.prove.figures import Figures, Pairing, read_comparisons
 from tricorn.prove.orders import PARTS
@@ -30,6 +35,8 @@ PATIENCE = 15
 _NOT_NOW = {PlatformReason.DEADLINE_EXCEEDED, PlatformReason.UNAVAILABLE}
 READS = 25
 GET_PRODUCT = "agora.storefront.v1.StorefrontService/GetProduct"
+GET_ME, UPDATE_ME = (f"agora.accounts.v1.AccountsService/{each}" for each in ("GetMe", "UpdateMe"))
+LIST_WAREHOUSES = "agora.inventory.v1.InventoryService/ListWarehouses"
 PRICE_PRODUCTS = "agora.pricing.v1.PricingService/PriceProducts"
 
 pytestmark = [
@@ -132,6 +139,41 @@ def test_a_session_that_ends_while_the_edge_is_there_is_refused(fronted: Shop) -
 
     fronted.wait_until(lambda: buyer.http.get("/api/v1/users/me").status_code == 401, PATIENCE)
     assert buyer.http.get("/api/v1/products").status_code == 401
+
+
+def test_what_staff_change_on_djangos_pages_is_known_to_the_edge(fronted: Shop) -> None:
+    buyer = fronted.buyer()
+    me = buyer.http.get("/api/v1/users/me").json()
+    path = f"/admin/accounts/user/{me['userId']}/change/"
+
+    with browse(fronted) as browser:
+        log_in(browser, "staff")
+        renamed = submit(browser, path, display_name="Renamed", is_active="on")
+        fronted.wait_until(lambda: buyer.http.get("/api/v1/users/me").json()["displayName"] == "Renamed", PATIENCE)
+        submit(browser, path, display_name="Renamed")  # without the mark that says: active
+
+    assert renamed.url.path == "/admin/accounts/user/"
+    fronted.wait_until(lambda: buyer.http.get("/api/v1/users/me").status_code == 401, PATIENCE)
+
+
+def test_the_shop_is_there_by_grpc_and_connect_and_what_is_internal_is_not(fronted: Shop) -> None:
+    buyer, nobody = fronted.buyer(), fronted.visitor()
+    token = (("authorization", buyer.http.headers["Authorization"]),)
+
+    renamed = buyer.http.post(f"/{UPDATE_ME}", json={"user": {"displayName": "By Connect"}})
+    me = buyer.http.get("/api/v1/users/me").json()
+    refused = nobody.http.post(f"/{GET_ME}", json={})
+    with grpc.insecure_channel(urlsplit(fronted.url).netloc) as channel:
+        get_me = channel.unary_unary(f"/{GET_ME}", GetMeRequest.SerializeToString, User.FromString)
+        by_grpc = get_me(GetMeRequest(), metadata=token, timeout=PATIENCE)
+        inside = channel.unary_unary(f"/{LIST_WAREHOUSES}", ListWarehousesRequest.SerializeToString)
+        with pytest.raises(grpc.RpcError) as internal:
+            inside(ListWarehousesRequest(), metadata=token, timeout=PATIENCE)
+
+    assert renamed.status_code == 200, renamed.text
+    assert me["displayName"] == by_grpc.display_name == "By Connect"
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+    assert internal.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_the_shop_s_statistics_count_what_the_edge_answers_by_itself(fronted: Shop) -> None:

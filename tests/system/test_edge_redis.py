@@ -13,6 +13,7 @@ from refusals import refused
 from shop import Shop
 
 PATIENCE = 30
+STRANGER = {"email": "nobody@example.com", "password": "a long enough password"}
 
 
 def _server() -> str | None:
@@ -98,6 +99,9 @@ def test_limits_and_reads_go_on_while_redis_is_away_and_are_shared_again_afterwa
     def keeps_products() -> bool:
         return http.get("/api/v1/products").status_code == 200
 
+    def logs_in() -> int:
+        return http.post("/api/v1/auth/login", json=STRANGER).status_code
+
     narrow.wait_until(is_limited, PATIENCE)
     assert redis.keys("agora:limit:read:*") == 1
     narrow.wait_until(lambda: keeps_products() and redis.keys("agora:answer:*") > 0, PATIENCE)
@@ -106,7 +110,9 @@ def test_limits_and_reads_go_on_while_redis_is_away_and_are_shared_again_afterwa
     narrow.wait_until(lambda: status() == 200, PATIENCE)
     narrow.wait_until(is_limited, PATIENCE)
     refused(http.get("/api/v1/categories"), 429, "RATE_LIMITED")
+    assert logs_in() == 503, "a class that is closed goes uncounted nowhere"
 
     redis.start()
+    narrow.wait_until(lambda: logs_in() == 401, PATIENCE)
     narrow.wait_until(lambda: status() in {200, 429} and redis.keys("agora:limit:read:*") == 1, PATIENCE)
     narrow.wait_until(is_limited, PATIENCE)

@@ -17,6 +17,7 @@ from natives import BUILD_SECONDS, needs_tools, shared_builds
 from shop import Shop
 from trouble import (
     PATIENCE,
+    SLACK,
     asking,
     books_balance,
     films_with,
@@ -26,6 +27,7 @@ from trouble import (
     processes,
     read,
     recovers,
+    rows_are_free,
     rows_held,
     said_properly,
     whole,
@@ -88,16 +90,27 @@ def test_rows_that_somebody_holds_stop_their_own_orders_and_nothing_else(shop: S
 
 
 def test_a_process_that_stands_still_for_ten_seconds_is_waited_for_or_replaced(shop: Shop) -> None:
-    buyer = shop.buyer()
-    (film,) = films_with(buyer, 30)
+    buyer, other = shop.buyer(), shop.buyer()
+    film, held = films_with(buyer, ENOUGH, count=2)
     if "inventory" not in processes(shop):
         pytest.skip("there is one process, and where it stands still nobody can be asked meanwhile")
     pid = shop.pid("inventory")
 
-    with asking(shop, product=read(film), me=me(buyer), order=lambda _: buyer.order([(film, 1)])) as asker:
+    with (
+        rows_held(shop, held, limits_of="agora_inventory_runtime"),
+        asking(
+            shop,
+            product=read(held),
+            me=me(buyer),
+            order=lambda _: buyer.order([(film, 1)]),
+            stuck=lambda _: other.order([(held, 1)]),
+        ) as asker,
+    ):
         os.kill(pid, signal.SIGSTOP)
         try:
             psutil.wait_procs([psutil.Process(pid)], timeout=STANDSTILL)
+            # Who stands still with rows locked is ended by PostgreSQL.
+            shop.wait_until(lambda: rows_are_free(shop, held), SLACK)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -209,11 +222,12 @@ def _status(connection: socket.socket) -> bytes:
 
 
 def test_a_clock_that_is_a_minute_off_stops_nobody_from_buying(shop: Shop) -> None:
-    offsets = {
-        each.environ().get("TRICORN_CLOCK_OFFSET", "0") for each in map(psutil.Process, processes(shop).values())
-    }
+    running = {name: psutil.Process(pid).environ().get("TRICORN_CLOCK_OFFSET") for name, pid in processes(shop).items()}
+    said = dict(each.split("=") for each in CLOCKS.split(","))
 
-    assert {"60", "-60"} & offsets, "all of these tests have clocks that are off"
+    assert {name: float(offset) for name, offset in running.items() if offset} == {
+        name: float(offset) for name, offset in said.items() if name in running
+    }, "all of these tests have clocks that are off"
     assert whole(shop)
 
 

@@ -15,6 +15,11 @@ from shop import Shop, Visitor
 LONGEST_DEADLINE = 10.0
 """Seconds, of any method that is asked here: the order's."""
 
+READ_DEADLINE = 1.0
+"""Seconds, of the others."""
+
+READS = {"live", "product", "me"}
+
 SLACK = 5.0
 """Seconds that a busy machine may add to it."""
 
@@ -26,6 +31,9 @@ PATIENCE = 60.0
 
 STOCK = "SELECT sum(received) - sum(available) - sum(held) - sum(sold) FROM inventory.stock"
 BELOW_ZERO = "SELECT count(*) FROM inventory.stock WHERE available < 0 OR held < 0 OR sold < 0"
+LIMITS = """
+SELECT setting FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS setting
+WHERE rolname = '{}' AND setting LIKE '%_timeout=%'"""
 
 
 Call = Callable[[httpx.Client], httpx.Response]
@@ -81,12 +89,13 @@ def asking(shop: Shop, **calls: Call) -> Iterator[Asker]:
 
 
 def said_properly(heard: list[Heard], *, cut: bool = False) -> None:
-    """Each failure is of the vocabulary and came in time; ``cut``: connections may have been cut besides."""
+    """Each failure is of the vocabulary and came in time; ``cut``: connections may have been cut besides, or wait until somebody accepts them."""
     for each in heard:
         assert each.status != 0 or cut, each
         assert each.status < 400 or each.code in VOCABULARY, each
         assert each.code != "INTERNAL", each
-        assert each.seconds < LONGEST_DEADLINE + SLACK, each
+        deadline = READ_DEADLINE if each.what in READS and not cut else LONGEST_DEADLINE
+        assert each.seconds < deadline + SLACK, each
 
 
 def films_with(visitor: Visitor, units: int, count: int = 1) -> list[str]:
@@ -152,9 +161,12 @@ def books_balance(shop: Shop) -> None:
 
 
 @contextmanager
-def rows_held(shop: Shop, *products: str) -> Iterator[None]:
-    """Somebody else holds the stock of some products, as one does who stands still in the middle of a transaction."""
-    with psycopg.connect(shop.state()["databaseUrl"]) as connection:
+def rows_held(shop: Shop, *products: str, limits_of: str = "") -> Iterator[None]:
+    """Somebody else holds the stock of some products, as one does who stands still in the middle of a transaction: for as long as they like, or
+    as long as the limits of a role allow.
+    """
+    options = " ".join(f"-c {limit}" for limit in shop.sql(LIMITS.format(limits_of)).splitlines())
+    with psycopg.connect(shop.state()["databaseUrl"], options=options) as connection:
         connection.execute(
             "SELECT 1 FROM inventory.stock WHERE product_id = ANY(%s::uuid[]) FOR UPDATE", (list(products),)
         )
@@ -163,3 +175,9 @@ def rows_held(shop: Shop, *products: str) -> Iterator[None]:
         finally:
             with contextlib.suppress(psycopg.Error):
                 connection.rollback()
+
+
+def rows_are_free(shop: Shop, product: str) -> bool:
+    """Whether nobody holds the stock of a product now."""
+    free = f"SELECT count(*) FROM (SELECT FROM inventory.stock WHERE product_id = '{product}' FOR UPDATE SKIP LOCKED) AS free"
+    return shop.sql(free) == shop.sql(f"SELECT count(*) FROM inventory.stock WHERE product_id = '{product}'")

@@ -190,6 +190,41 @@ async def test_static_files_are_served_without_a_build(shop: Any) -> None:
     assert outside.status_code == 404
 
 
+async def test_whoever_sends_a_form_slowly_holds_up_nobody(shop: Any) -> None:
+    pages = shop.app.process.mounts["/admin"]
+    scope = {"type": "http", "method": "POST", "path": "/admin/login/", "query_string": b"", "headers": []}
+
+    def slowly() -> Any:
+        chunks = [{"type": "http.request", "body": b"email=", "more_body": True}]
+
+        async def receive() -> Any:
+            return chunks.pop() if chunks else await asyncio.Event().wait()
+
+        return receive
+
+    async def send(message: dict[str, Any]) -> None:
+        raise AssertionError(f"nothing can be said yet: {message}")
+
+    slow = [asyncio.create_task(pages(scope, slowly(), send)) for _ in range(8)]
+    try:
+        await asyncio.sleep(0)  # they begin
+        async with asyncio.timeout(10), browser(shop) as http:
+            page = await http.get("/admin/login/")
+    finally:
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    assert page.status_code == 200
+
+
+async def test_more_than_a_form_is_refused(shop: Any) -> None:
+    async with browser(shop) as http:
+        answer = await http.post("/admin/login/", content=bytes(2 << 20))
+
+    assert answer.status_code == 413
+
+
 async def test_many_pages_at_once_share_the_few_connections_of_the_admin(shop: Any) -> None:
     async with browser(shop) as http:
         await log_in(http)

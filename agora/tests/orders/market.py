@@ -68,6 +68,11 @@ class Market:
         rows = await self.app.admin.fetch("SELECT state FROM payments.payment ORDER BY payment_id")
         return [row[0] for row in rows]
 
+    async def acquirer_states(self) -> list[str]:
+        """What became of the authorisations, by the acquirer's own memory."""
+        rows = await self.app.admin.fetch("SELECT state FROM payments.acquirer_authorisation ORDER BY reference")
+        return [row[0] for row in rows]
+
     async def books_balance(self) -> bool:
         """Whether the ledger's sums are zero and nothing in it was tampered with."""
         audit = await self._payments.audit_ledger(payments.AuditLedgerRequest())

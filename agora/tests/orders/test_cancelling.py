@@ -4,6 +4,7 @@ import pytest
 from market import MANY, Market, order
 
 from agora_proto.orders.v1 import orders_pb2 as orders
+from tricorn import failpoints
 from tricorn.contract import Refusal
 
 State = orders.Order.State
@@ -28,6 +29,22 @@ async def test_cancelling_at_once_waits_for_the_order_to_be_done(market: Market)
 
     assert State.Name(cancelled.state) == "STATE_CANCELLED"
     assert (await market.stock(MANY))[0] == 100
+
+
+async def test_what_was_taken_and_never_booked_is_given_back(market: Market) -> None:
+    failpoints.arm("payments.capture.acquired=1*error")
+    placed = await market.orders.create_order(order())
+    async with asyncio.timeout(20):
+        while await market.acquirer_states() != ["CAPTURED"]:  # noqa: ASYNC110 - only the database shows it
+            await asyncio.sleep(0.01)
+    await market.leases_end()
+
+    cancelled = await market.orders.cancel_order(orders.CancelOrderRequest(order_id=placed.order_id))
+
+    assert State.Name(cancelled.state) == "STATE_CANCELLED"
+    assert (await market.stock(MANY))[0] == 100
+    assert await market.payment_states() == ["REFUNDED"]
+    assert await market.books_balance()
 
 
 async def test_cancelling_twice_is_cancelling_once(market: Market) -> None:

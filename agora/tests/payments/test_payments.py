@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import asyncpg
 import pytest
@@ -112,6 +114,108 @@ async def test_a_key_with_another_request_is_refused(till: Till) -> None:
             await call
 
 
+async def test_a_key_that_was_refused_takes_no_other_payment_s_money(till: Till, database: Database) -> None:
+    refused = await till.void(await till.authorise(1000))
+    with pytest.raises(Refusal, match="INVALID_STATE"):
+        await till.capture(refused, key="c")
+    process = Till(PaymentsService(PaymentsRepository(database), SandboxAcquirer(database, 0), lambda: None))
+    other = await till.authorise(500)
+
+    with pytest.raises(Refusal, match="IDEMPOTENCY_KEY_REUSED"):
+        await process.capture(other, key="c")
+
+    assert (await till.service.payment(other.payment_id)).state is State.AUTHORISED
+
+
+@pytest.mark.parametrize("kind", [Kind.CAPTURE, Kind.VOID, Kind.REFUND])
+async def test_what_the_acquirer_did_is_booked_though_the_key_was_refused_meanwhile(
+    database: Database, kind: Kind
+) -> None:
+    """The key is refused for another payment after it was looked up for this one, which is asked for twice at once."""
+    refused: list[Payment] = []
+    both = asyncio.Barrier(2)
+
+    class Later(PaymentsRepository):
+        async def answer(self, kind: Kind, key: str) -> Answer | None:
+            if key == "k":
+                await both.wait()
+            return await super().answer(kind, key)
+
+    class Slower(SandboxAcquirer):
+        async def capture(self, key: str, reference: str) -> None:
+            await super().capture(key, reference)
+            await refuse(key)
+
+        async def void(self, key: str, reference: str) -> None:
+            await super().void(key, reference)
+            await refuse(key)
+
+        async def refund(self, key: str, reference: str, minor_units: int) -> int:
+            done = await super().refund(key, reference, minor_units)
+            await refuse(key)
+            return done
+
+    async def refuse(key: str) -> None:
+        if key == "k":
+            await both.wait()
+            with pytest.raises(Refusal, match="INVALID_STATE"):
+                await change(quick, refused[0])
+
+    async def change(till: Till, payment: Payment) -> Payment:
+        return await {Kind.CAPTURE: till.capture, Kind.VOID: till.void, Kind.REFUND: till.refund}[kind](
+            payment, key="k"
+        )
+
+    quick = Till(PaymentsService(PaymentsRepository(database), SandboxAcquirer(database, 0), lambda: None))
+    slow = Till(PaymentsService(Later(database), Slower(database, 0), lambda: None))
+    refused.append(await quick.void(await quick.authorise(1000)))
+    payment = await slow.authorise(500, key="slow")
+    if kind is Kind.REFUND:
+        await slow.capture(payment, key="slow")
+
+    async with asyncio.timeout(20):
+        done, again = await asyncio.gather(change(slow, payment), change(slow, payment))
+
+    assert again == done
+    assert done.state is {Kind.CAPTURE: State.CAPTURED, Kind.VOID: State.VOIDED, Kind.REFUND: State.REFUNDED}[kind]
+    assert await slow.service.payment(done.payment_id) == done
+    with pytest.raises(Refusal, match="IDEMPOTENCY_KEY_REUSED"):
+        await change(slow, payment)
+
+
+async def test_what_the_acquirer_did_by_a_key_is_booked_for_its_own_payment_alone(till: Till) -> None:
+    payment, other = await till.authorise(), await till.authorise()
+    with _failing("payments.capture.acquired"):
+        await till.capture(payment, key="k")
+
+    with pytest.raises(Refusal, match="IDEMPOTENCY_KEY_REUSED"):
+        await till.capture(other, key="k")
+
+    assert (await till.capture(payment, key="k")).state is State.CAPTURED
+    assert (await till.service.payment(other.payment_id)).state is State.AUTHORISED
+
+
+async def test_what_the_acquirer_gave_back_by_a_key_is_not_the_answer_to_another_amount(till: Till) -> None:
+    payment = await till.capture(await till.authorise(1000))
+    with _failing("payments.refund.acquired"):
+        await till.refund(payment, 300, key="k")
+
+    with pytest.raises(Refusal, match="IDEMPOTENCY_KEY_REUSED"):
+        await till.refund(payment, 200, key="k")
+
+    assert (await till.refund(payment, 300, key="k")).refunded == 300
+
+
+@contextmanager
+def _failing(step: str) -> Iterator[None]:
+    failpoints.arm(f"{step}=1*error")
+    try:
+        with pytest.raises(failpoints.FailpointError):
+            yield
+    finally:
+        failpoints.arm("")
+
+
 async def test_more_than_is_left_or_another_currency_is_not_refunded(till: Till) -> None:
     payment = await till.capture(await till.authorise(1000))
     await till.refund(payment, 600)
@@ -181,12 +285,8 @@ async def test_a_crash_between_the_acquirer_and_the_books_is_mended_by_the_same_
             return await till.refund(payment, 100, key="k")
         return await (till.capture if kind == "capture" else till.void)(payment, key="k")
 
-    failpoints.arm(f"payments.{kind}.acquired=1*error")
-    try:
-        with pytest.raises(failpoints.FailpointError):
-            await call()
-    finally:
-        failpoints.arm("")
+    with _failing(f"payments.{kind}.acquired"):
+        await call()
     done = await call()
     assert (done.amount, done.captured, done.refunded) == {
         "authorise": (500, 0, 0),

@@ -1,5 +1,7 @@
 """The Rust engine, in this process, answers as the reference does: in every field, the steps included."""
 
+import ast
+import inspect
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -9,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from edge_baskets import edge_request
-from extension import Engine
+from extension import WORKSPACE, Engine
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2
@@ -201,6 +203,17 @@ def test_what_is_no_request_and_what_is_no_method_are_refused(engine: Engine) ->
         refusal = from_status(status_pb2.Status.FromString(error.value.status))  # type: ignore[attr-defined]
         assert refusal is not None
         assert refusal.reason == reason
+
+
+def test_the_stubs_say_what_the_extension_offers(engine: Engine) -> None:
+    said = ast.parse((WORKSPACE / "crates" / "engine-py" / "agora_engine.pyi").read_text()).body
+    functions = {each.name: [word.arg for word in each.args.args] for each in said if isinstance(each, ast.FunctionDef)}
+    classes = {each.name for each in said if isinstance(each, ast.ClassDef)}
+
+    there = {name for name in vars(engine) if not name.startswith("_")}
+
+    assert there == classes | functions.keys()
+    assert {name: list(inspect.signature(getattr(engine, name)).parameters) for name in functions} == functions
 
 
 def test_the_search_is_timed_alone(engine: Engine) -> None:

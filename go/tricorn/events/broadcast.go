@@ -1,4 +1,5 @@
-// Package events follows the events of other contexts: a revoked session, a changed product whose cached copy is stale.
+// Package events follows the events of other contexts (a revoked session, a changed product whose cached copy is stale), and writes a context's own
+// into its outbox, from where relays in Python hand them to who subscribes.
 //
 // A process reads what a context publishes of its log (the view published.CONTEXT_events_v1), woken by notifications
 // and polling besides.

@@ -117,6 +117,17 @@ func (h *heard) so(t *testing.T, s *shop) (values []string, gaps int) {
 	return append([]string{}, h.values...), h.gaps
 }
 
+// listening returns once somebody is woken by notifications: only then may one be sent.
+func (s *shop) listening() {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		var listening bool
+		err := s.pool.QueryRow(s.ctx,
+			"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'LISTEN %tricorn_events_shop%')").Scan(&listening)
+		return err == nil && listening
+	}, patience, 5*time.Millisecond)
+}
+
 func TestEveryProcessHearsWhatIsPublishedAfterItsStart(t *testing.T) {
 	s := open(t)
 	s.publish(s.pool, "before")
@@ -137,13 +148,7 @@ func TestANotificationIsHeardWithoutWaitingForThePoll(t *testing.T) {
 	times := events.DefaultTimes
 	times.Poll = time.Hour
 	h := s.follow(times)
-	// A second tail of the same kind listens once it runs; only then may the notification be sent.
-	require.Eventually(t, func() bool {
-		var listening bool
-		err := s.pool.QueryRow(s.ctx,
-			"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'LISTEN %tricorn_events_shop%')").Scan(&listening)
-		return err == nil && listening
-	}, patience, 5*time.Millisecond)
+	s.listening()
 
 	s.publish(s.pool, "a")
 	_, err := s.pool.Exec(s.ctx, "SELECT pg_notify('tricorn_events_shop', 'token')")

@@ -33,6 +33,9 @@ func (w *answerWriter) WriteHeader(status int) {
 	if !w.bare || w.exchange.Code != "" {
 		w.decorate(header)
 	}
+	if body, ok := w.request.Body.(*watchedBody); ok && w.request.ProtoMajor == 1 && body.broke() {
+		header["Connection"] = closing
+	}
 	select {
 	case <-w.gateway.drained:
 		if status != http.StatusSwitchingProtocols {
@@ -90,12 +93,31 @@ func appendTiming(to []byte, name string, took time.Duration) []byte {
 	return append(to, '.', byte('0'+hundredths/10%10), byte('0'+hundredths%10))
 }
 
-// Write sends a part of the body.
+// piece is what a client must take within Limits.WriteTime.
+const piece = 64 << 10
+
+// Write sends a part of the body. On HTTP/1 the connection sees to it that the client takes it in time; on HTTP/2 the client says of each answer
+// how much it takes, so each has its time.
 func (w *answerWriter) Write(part []byte) (int, error) {
 	if !w.began {
 		w.WriteHeader(http.StatusOK)
 	}
-	return w.ResponseWriter.Write(part)
+	if w.request.ProtoMajor != 2 {
+		return w.ResponseWriter.Write(part)
+	}
+	for written := 0; ; {
+		w.allow(time.Now().Add(w.gateway.config.Limits.WriteTime))
+		n, err := w.ResponseWriter.Write(part[written:min(len(part), written+piece)])
+		written += n
+		if err != nil || written == len(part) {
+			return written, err
+		}
+	}
+}
+
+// allow says until when what is written may wait for the client; the zero time: there is nothing.
+func (w *answerWriter) allow(until time.Time) {
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until) // whoever left does not miss it
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -107,4 +129,7 @@ func (w *answerWriter) Flush() {
 		w.WriteHeader(http.StatusOK)
 	}
 	_ = http.NewResponseController(w.ResponseWriter).Flush() // whoever left does not miss it
+	if w.request.ProtoMajor == 2 {
+		w.allow(time.Time{})
+	}
 }

@@ -20,6 +20,8 @@ type Limits struct {
 	// Body is the most that a request's body may have, and BodyTime how long it may take to come.
 	Body     int64
 	BodyTime time.Duration
+	// MountTime is how long the body of a request to a mount may take to come, and then the head of the answer.
+	MountTime time.Duration
 	// HeaderBytes, HeaderCount and HeaderTime bound the head of a request, Target its path with the query.
 	HeaderBytes int
 	HeaderCount int
@@ -43,6 +45,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Body:        1 << 20,
 		BodyTime:    10 * time.Second,
+		MountTime:   30 * time.Second,
 		HeaderBytes: 32 << 10,
 		HeaderCount: 100,
 		HeaderTime:  10 * time.Second,

@@ -70,7 +70,7 @@ func newGateway(config Config) (*gateway, error) {
 	if g.addresses, err = limits.NewAddresses(config.TrustedProxies); err != nil {
 		return nil, err
 	}
-	if g.mounts, err = mounts.New(config.Mounts, g.addresses.Trusts); err != nil {
+	if g.mounts, err = mounts.New(config.Mounts, config.Limits.MountTime, g.addresses.Trusts); err != nil {
 		return nil, err
 	}
 	if len(config.CORS.Origins) > 0 {

@@ -37,8 +37,9 @@ func mounted(t *testing.T) string {
 		}
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Frame-Options", "SAMEORIGIN")
-		_, _ = fmt.Fprintf(w, "%s %s host=%s body=%s user=%q for=%q proto=%q", r.Method, r.RequestURI, r.Host, body,
-			r.Header.Get("Tricorn-User-Id"), r.Header.Values("X-Forwarded-For"), r.Header.Values("X-Forwarded-Proto"))
+		_, _ = fmt.Fprintf(w, "%s %s host=%s body=%s user=%q for=%q proto=%q prefix=%q", r.Method, r.RequestURI, r.Host, body,
+			r.Header.Get("Tricorn-User-Id"), r.Header.Values("X-Forwarded-For"), r.Header.Values("X-Forwarded-Proto"),
+			r.Header.Get("X-Forwarded-Prefix"))
 	}))
 	server.Listener.Close()
 	server.Listener = listener
@@ -73,10 +74,11 @@ func below(prefix, socket string) func(*gateway.Config) {
 func TestARequestBelowAMountGoesToTheOtherProcessAsItIs(t *testing.T) {
 	to := handler(t, &library.Library{}, below("/admin/", mounted(t)))
 
-	answer := asked(to, "POST", "/admin/a%2Fb?x=1&y;z", "hello", "Tricorn-User-Id: root", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https")
+	answer := asked(to, "POST", "/admin/a%2Fb?x=1&y;z", "hello", "Tricorn-User-Id: root", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https",
+		"X-Forwarded-Prefix: /elsewhere")
 	beside := asked(to, "GET", "/administrator", "")
 
-	want := `POST /admin/a%2Fb?x=1&y;z host=library.example body=hello user="" for=["192.0.2.1"] proto=["http"]`
+	want := `POST /admin/a%2Fb?x=1&y;z host=library.example body=hello user="" for=["192.0.2.1"] proto=["http"] prefix=""`
 	if answer.Body.String() != want {
 		t.Errorf("%s, not %s", answer.Body, want)
 	}
@@ -100,6 +102,27 @@ func TestAProcessThatIsNotThereIs503(t *testing.T) {
 	to := handler(t, &library.Library{}, below("/admin", "/nowhere/at/all"))
 
 	refused(t, asked(to, "GET", "/admin", ""), 503, "UNAVAILABLE")
+}
+
+func TestABodyReachesAMountOnAConnectionThatIsKept(t *testing.T) {
+	conn := keep(t, serve(t, &library.Library{}, below("/admin", mounted(t))))
+
+	for range 2 {
+		conn.send(t, "POST /admin HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+		conn.answered(t, 200)
+		conn.send(t, "POST /admin HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		conn.answered(t, 200)
+	}
+}
+
+func TestABodyThatAMountWaitsForInVainIsGivenUp(t *testing.T) {
+	at := serve(t, &library.Library{}, quick, below("/admin", mounted(t)), func(c *gateway.Config) { c.Limits.MountTime = 100 * time.Millisecond })
+
+	answer := at.raw(t, "POST /admin HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+
+	if !strings.HasPrefix(answer, "HTTP/1.1 408 ") || !strings.Contains(answer, `"code":"DEADLINE_EXCEEDED"`) {
+		t.Fatalf("%s", answer)
+	}
 }
 
 func TestAnUpgradeBelowAMountBecomesATunnel(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"tricorn/gateway"
 	"tricorn/gateway/library"
 )
 
@@ -138,6 +140,73 @@ func TestGRPCStreamsAreStreams(t *testing.T) {
 	}
 }
 
+func TestARequestWithoutEndIsGivenUp(t *testing.T) {
+	at := serve(t, &library.Library{}, quick)
+
+	answer := at.raw(t, "POST "+service+"GetBook HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+
+	if !strings.HasPrefix(answer, "HTTP/1.1 504 ") || !strings.Contains(answer, "deadline_exceeded") || strings.Contains(answer, "127.0.0.1") {
+		t.Fatalf("%s", answer)
+	}
+}
+
+func TestAnAnswerOnHTTP2ThatNobodyTakesIsGivenUp(t *testing.T) {
+	seen := make(chan gateway.Observation, 1)
+	backend := served(map[string]func(context.Context, protoreflect.Message, protoreflect.Message) error{
+		"GetBook": func(_ context.Context, _, answer protoreflect.Message) error {
+			field(answer, "title", strings.Repeat("x", 8<<20)) // more than a client's window
+			return nil
+		},
+	})
+	at := serve(t, backend, func(c *gateway.Config) {
+		c.Limits.WriteTime = 100 * time.Millisecond
+		c.Observe = func(what gateway.Observation) { seen <- what }
+	})
+	transport := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	asking, err := http.NewRequestWithContext(t.Context(), "GET", at.url("/v1/books/b1"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	answer, err := transport.RoundTrip(asking)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+
+	select {
+	case <-seen:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the request holds its place")
+	}
+}
+
+func TestASilentGRPCStreamIsNotTakenForAClientThatDoesNotRead(t *testing.T) {
+	const writeTime = 50 * time.Millisecond
+	goOn := make(chan struct{})
+	at := serve(t, watched(func(context.Context) error {
+		<-goOn
+		return io.EOF
+	}, "Emma"), func(c *gateway.Config) { c.Limits.WriteTime = writeTime })
+	stream, err := dialled(t, at).NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, service+"WatchBook")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(stream.SendMsg(message(t, "WatchBookRequest", `{}`)), stream.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	first := stream.RecvMsg(library.Message(t, "Book"))
+
+	time.AfterFunc(3*writeTime, func() { close(goOn) })
+	last := stream.RecvMsg(library.Message(t, "Book"))
+
+	if first != nil || !errors.Is(last, io.EOF) {
+		t.Fatalf("%v, then %v", first, last)
+	}
+}
+
 func TestConnectIsAnsweredWithTheSameStrictnessAsREST(t *testing.T) {
 	backend := served(map[string]func(context.Context, protoreflect.Message, protoreflect.Message) error{"GetBook": book})
 	to := handler(t, backend)
@@ -158,6 +227,23 @@ func TestConnectIsAnsweredWithTheSameStrictnessAsREST(t *testing.T) {
 	}
 	if byGet.Code != 200 || byGet.Body.String() != good.Body.String() {
 		t.Errorf("%d %s", byGet.Code, byGet.Body)
+	}
+}
+
+func TestAnInternalMethodIsThereByNoProtocol(t *testing.T) {
+	backend := served(map[string]func(context.Context, protoreflect.Message, protoreflect.Message) error{
+		"Recount": func(context.Context, protoreflect.Message, protoreflect.Message) error { return nil },
+	})
+	conn := dialled(t, serve(t, backend))
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer ann")
+
+	err := conn.Invoke(ctx, service+"Recount", message(t, "GetMineRequest", `{}`), library.Message(t, "Shelf"))
+	byConnect := asked(
+		handler(t, backend), "POST", service+"Recount", `{}`, "Content-Type: application/json", "Authorization: Bearer ann",
+	)
+
+	if status.Code(err) != codes.Unimplemented || byConnect.Code != 404 || len(backend.Questions()) != 0 {
+		t.Fatalf("%v %d %v", err, byConnect.Code, backend.Questions())
 	}
 }
 

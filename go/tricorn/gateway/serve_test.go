@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -74,6 +77,26 @@ func TestAClientThatSendsAllBeforeItReadsStillGetsTheRefusal(t *testing.T) {
 
 	if !strings.HasPrefix(answer, "HTTP/1.1 413 ") {
 		t.Fatalf("%.200s", answer)
+	}
+}
+
+func TestALengthThatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
+	const times, length = 100, 1 << 20
+	to := handler(t, &library.Library{})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+
+	for range times {
+		request := httptest.NewRequest("POST", "/v1/login", iotest.ErrReader(io.ErrUnexpectedEOF))
+		request.ContentLength = length
+		answer := httptest.NewRecorder()
+		to.ServeHTTP(answer, request)
+		refused(t, answer, 400, "MALFORMED_REQUEST")
+	}
+
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > times*length/4 {
+		t.Fatalf("%d bytes for bodies that never came", took)
 	}
 }
 

@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"tricorn/contract"
@@ -20,6 +23,9 @@ const (
 	readAhead  = 3
 	unreadable = "Invalid HTTP request received."
 )
+
+// errLate is what a body that did not come in time ends with; where the connection is from and to is nobody's business.
+var errLate = fmt.Errorf("the body did not come in time: %w", os.ErrDeadlineExceeded)
 
 // Server serves a gateway on listening sockets.
 type Server struct {
@@ -84,9 +90,10 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.gateway.ServeHTTP(w, r)
 		return
 	}
-	body := &watchedBody{ReadCloser: r.Body}
+	body := &watchedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+	body.Within(s.gateway.config.Limits.BodyTime)
 	defer func() {
-		unfinished := !body.ended && r.ProtoMajor == 1
+		unfinished := !body.leave() && r.ProtoMajor == 1
 		if unfinished {
 			s.limitRest(w)
 		}
@@ -112,19 +119,68 @@ func (s *Server) limitRest(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(rest) // where it fails the connection is gone
 }
 
-// watchedBody knows whether all of it was read.
+// watchedBody knows whether all of it was read; whoever has read it may take their time.
 type watchedBody struct {
 	io.ReadCloser
+	control *http.ResponseController
+
+	mutex sync.Mutex // a mount's may be read by another goroutine
+	until time.Time
 	ended bool
+	left  bool
+	err   error
+}
+
+// Within gives the client this time to send it, from now on.
+func (b *watchedBody) Within(limit time.Duration) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.until = time.Now().Add(limit)
+	_ = b.control.SetReadDeadline(b.until) // where it fails the connection is gone
 }
 
 // Read reads.
 func (b *watchedBody) Read(into []byte) (int, error) {
 	n, err := b.ReadCloser.Read(into)
-	if err == io.EOF { //nolint:errorlint // readers give it bare
-		b.ended = true
+	if err == nil {
+		return n, nil
+	}
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	switch {
+	case err == io.EOF: //nolint:errorlint // readers give it bare
+		if !b.ended && !b.left {
+			b.ended = true
+			_ = b.control.SetReadDeadline(time.Time{}) // where it fails the connection is gone
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.err, err = errLate, errLate
+	default:
+		b.err = err
 	}
 	return n, err
+}
+
+// Late tells whether it did not come in time. net/http ends the request's context before the reader is told.
+func (b *watchedBody) Late() bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return !b.ended && !time.Now().Before(b.until)
+}
+
+// broke tells whether it ended with an error: what its client sends from then on is no request.
+func (b *watchedBody) broke() bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.err != nil
+}
+
+// leave says that nobody reads any more, and tells whether all of it was read.
+func (b *watchedBody) leave() bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.left = true
+	return b.ended
 }
 
 // fault is the whole answer to a request that could not be read as HTTP.

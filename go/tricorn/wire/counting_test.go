@@ -48,6 +48,16 @@ func TestCallsAreCountedWhileAnotherImplementationIsBound(t *testing.T) {
 	}, counter.said)
 }
 
+func TestCallsAreCountedWhileTheyAreShadowed(t *testing.T) {
+	process, _, _ := both(t, `{"toy.echo.v1.EchoService": {"shares": {}, "generation": 7, "shadow": {"implementation": "rust", "sample": 1000}}}`)
+	counter := &heard{}
+	process.client.CountBy(counter)
+
+	process.say(t, "usual")
+
+	assert.Equal(t, []string{say + " python 7 took:true failed:false"}, counter.said)
+}
+
 func TestACallThatNobodyAnswersIsAnErrorOfWhoWasBound(t *testing.T) {
 	process := caller(t, nil, wholeSince7, at(native, nowhere))
 	counter := &heard{}

@@ -41,7 +41,7 @@ type route struct {
 	generation     int64
 	reference      *route
 	shared         bool
-	// counted routes are those of a method that has another implementation than the reference, too.
+	// counted routes are those of a method that another implementation than the reference answers or is compared with, too.
 	counted bool
 	// here is in this process, where nobody is on the way for long: the reference is asked after it, not beside it.
 	here     bool
@@ -168,7 +168,8 @@ func (d *Directory) plan(now *moment, policy *contract.Policy) (*plan, error) {
 		}
 		made.reference = append(made.reference,
 			&route{
-				channel: channel, implementation: Reference, generation: binding.Generation, counted: binding.Native != "",
+				channel: channel, implementation: Reference, generation: binding.Generation,
+				counted: binding.Native != "" || binding.Shadow != nil,
 			})
 	}
 	if binding.Native == "" {

@@ -11,10 +11,12 @@ import asyncpg
 
 from tricorn.contract import Refusal
 from tricorn.data.database import Database, Record
+from tricorn.data.failures import refusal_for
 
 MOST = 64
 AT_ONCE = 4
 PATIENCE_SECONDS = 0.05
+LONGEST_SECONDS = 15.0
 
 _Waiting = tuple[tuple[Any, ...], asyncio.Future[Record | None]]
 
@@ -37,6 +39,7 @@ class Together:
             comes alone never waits.
         most: The most runs in a transaction.
         at_once: The most transactions at a time.
+        longest: Seconds after which a transaction whose server gives no answer is given up: those behind it go on.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Together:
         spacing: float = 0.0,
         most: int = MOST,
         at_once: int = AT_ONCE,
+        longest: float = LONGEST_SECONDS,
     ) -> None:
         self._database = database
         self._statement = statement
@@ -55,6 +59,7 @@ class Together:
         self._spacing = spacing
         self._most = most
         self._at_once = at_once
+        self._longest = longest
         self._waiting: deque[_Waiting] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._next: asyncio.Handle | None = None
@@ -111,7 +116,8 @@ class Together:
             return
         try:
             batch = sorted(batch, key=lambda one: self._order(one[0]))
-            rows = await self._database.fetchmany(self._statement, [args for args, _ in batch])
+            async with asyncio.timeout(self._longest):
+                rows = await self._database.fetchmany(self._statement, [args for args, _ in batch])
             for (_, answer), row in zip(batch, rows, strict=True):
                 _answer(answer, row)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits for it
@@ -130,7 +136,8 @@ class Together:
         if answer.done():
             return
         try:
-            row = await self._database.fetchrow(self._statement, *args)
+            async with asyncio.timeout(self._longest):
+                row = await self._database.fetchrow(self._statement, *args)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits for it
             _fail([(args, answer)], error)
         else:
@@ -153,6 +160,7 @@ def _answer(answer: asyncio.Future[Record | None], row: Record | None) -> None:
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    told = refusal_for(error) or error
     for _, answer in batch:
         if not answer.done():
-            answer.set_exception(error)
+            answer.set_exception(told)

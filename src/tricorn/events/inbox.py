@@ -148,8 +148,9 @@ class Subscription(Generic[R]):
                 taken = True
                 await failpoint("events.taken")
                 work = Work(self.repository_class(connection), connection)
-                news = [event for event in events if event.meta.id in fresh]
-                for name, run in groupby(news, lambda event: event.meta.type):
+                # By id: a relay that lost sight of an event for a moment may have it twice in a delivery.
+                news = {event.meta.id: event for event in events if event.meta.id in fresh}
+                for name, run in groupby(news.values(), lambda event: event.meta.type):
                     await self._call(name, list(run), work)
                 await failpoint("events.handled")
         except Refusal as refusal:
@@ -199,6 +200,6 @@ class _NotNowError(Exception):
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, Refusal):
-        return f"{error.reason}: {error.detail}"
-    return f"{type(error).__name__}: {error}"
+    """What it says, as text that PostgreSQL and protobuf take: else a dead letter could not be written, and all would wait for it."""
+    said = f"{error.reason}: {error.detail}" if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+    return said.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

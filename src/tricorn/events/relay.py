@@ -55,7 +55,7 @@ SELECT g."group", o.position, o.id, o.subject, o.partition, CASE WHEN g.attempts
     g.attempts, g.error
 FROM unnest($3::text[], $4::bigint[], $5::int[], $6::text[]) AS g ("group", position, attempts, error)
 JOIN outbox o USING (position) JOIN held ON held.slot = o.partition % 8
-ON CONFLICT ("group", position) DO UPDATE SET redrive = false, changed_at = clock_timestamp(),
+ON CONFLICT ("group", position) DO UPDATE SET redrive = d.state = 'dropped', changed_at = clock_timestamp(),
     state = CASE WHEN d.state = 'dropped' THEN d.state ELSE excluded.state END,
     attempts = d.attempts + excluded.attempts,
     error = CASE WHEN d.state = 'dropped' THEN d.error ELSE excluded.error END
@@ -74,7 +74,7 @@ WHERE p.partition % 8 = ANY($1::smallint[])
 """
 _FLAGGED = """
 SELECT DISTINCT "group", subject, partition % 8 AS slot FROM dead_letter
-WHERE redrive AND partition % 8 = ANY($1::smallint[]) AND "group" = ANY($2::text[])
+WHERE redrive AND partition % 8 = ANY($1::smallint[]) AND "group" = ANY($2::text[]) LIMIT $3
 """
 _AGAIN = f"""
 SELECT d."group", {COLUMNS} FROM unnest($1::text[], $2::text[]) AS g ("group", subject)
@@ -82,8 +82,8 @@ JOIN dead_letter d ON d.subject = g.subject AND d."group" = g."group" JOIN outbo
 WHERE d.state <> 'dropped' ORDER BY o.position
 """
 _UNFLAG_DROPPED = f"""
-WITH {HELD} UPDATE dead_letter d SET redrive = false FROM held
-WHERE d.redrive AND d.state = 'dropped' AND d.partition % 8 = held.slot
+WITH {HELD} UPDATE dead_letter d SET redrive = false FROM held, unnest($3::text[], $4::text[]) AS g ("group", subject)
+WHERE d."group" = g."group" AND d.subject = g.subject AND d.redrive AND d.state = 'dropped' AND d.partition % 8 = held.slot
 """
 
 
@@ -108,7 +108,8 @@ class Relay:
         linger_seconds: How long a wake-up is answered late, so that one turn serves several events.
         spacing_seconds: The least time between two turns, so that under load one turn and one transaction of a handler
             serve many events.
-        in_the_works: The most events held in memory; a group that cannot be reached holds all up when it has so many.
+        in_the_works: The most events held in memory, and some as many aggregates whose dead letters are delivered again; a
+            group that cannot be reached holds all up when it has so many.
         listener: Whose connection listens for wake-ups, when not `database`.
         own: The token of this process's `Poke`, which wakes this relay directly.
     """
@@ -225,13 +226,13 @@ class Relay:
         if not fetch or self._letters or self._resolved:
             await self._flush()
         if slots and self._look_for_letters:
-            self._look_for_letters = False
             await self._redrive(slots)
         if fetch:
             await self._fetch(slots)
         for line in self._lines.values():
             line.go()
-        if not (self._hungry or self._look_for_letters or self._works or self._redriving or self._done):
+        under_way = self._works or self._redriving or self._done or self._letters or self._resolved
+        if not (self._hungry or self._look_for_letters or under_way):
             self._idle.set()
 
     async def _rest(self, stop: asyncio.Event) -> None:
@@ -280,7 +281,8 @@ class Relay:
     async def _fetch(self, slots: list[int]) -> None:
         """Takes what is pending into the works; on the way marks what is done."""
         self._hungry = False
-        done = self._take_done()
+        # What has become a dead letter since the last flush stays pending until its letter is written.
+        done = [] if self._letters else self._take_done()
         room = self._in_the_works - len(self._works)
         fences = list(self.leases.fences)
         marks = self._positions(done)
@@ -321,21 +323,33 @@ class Relay:
             self._close_item(item)
 
     async def _redrive(self, slots: list[int]) -> None:
-        flagged = await self._database.fetch(_FLAGGED, slots, list(self._lines))
-        keys = [row for row in flagged if (row["group"], row["subject"]) not in self._redriving]
+        if len(self._redriving) >= self._in_the_works:
+            return
+        self._look_for_letters = False
+        flagged = await self._database.fetch(_FLAGGED, slots, list(self._lines), self._in_the_works)
+        self._look_for_letters |= len(flagged) == self._in_the_works
+        keys = {(row["group"], row["subject"]): row["slot"] for row in flagged}
+        for key in self._redriving:
+            keys.pop(key, None)
         if not keys:
             return
         fences = list(self.leases.fences)
-        groups, subjects = [row["group"] for row in keys], [row["subject"] for row in keys]
-        rows = await self._database.fetch(_AGAIN, groups, subjects)
-        for row in keys:
-            self._parked[row["slot"]].discard((row["group"], row["subject"]))
+        rows = await self._database.fetch(_AGAIN, *map(list, zip(*keys, strict=True)))
+        # Of an aggregate that fell back among the dead letters since the last flush, some are not in the table yet.
+        for group, item, _, _ in self._letters:
+            keys.pop((group, item.event.meta.subject), None)
+        if not keys:
+            return
+        for key, slot in keys.items():
+            self._parked[slot].discard(key)
         for row in rows:
             event = StoredEvent.from_row(row, self.source)
-            slot = event.partition % SLOTS
-            self._redriving[row["group"], event.meta.subject] += 1
-            self._lines[row["group"]].offer(Item(event, slot, fences[slot], letter=True))
-        await self._database.execute(_UNFLAG_DROPPED, self.leases.holder, fences)
+            key = (row["group"], event.meta.subject)
+            if key in keys:
+                slot = event.partition % SLOTS
+                self._redriving[key] += 1
+                self._lines[row["group"]].offer(Item(event, slot, fences[slot], letter=True))
+        await self._database.execute(_UNFLAG_DROPPED, self.leases.holder, fences, *map(list, zip(*keys, strict=True)))
 
     async def _flush(self) -> None:
         """Writes what became of events, as far as their leases still hold."""

@@ -41,6 +41,8 @@ class KeySet:
         self._config = config
         self._clock = clock
         self._keys: dict[str, RSAPublicKey] = {}
+        self.withdrawn = 0
+        """How often the issuer stopped showing a key."""
         self._asked = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
@@ -74,6 +76,7 @@ class KeySet:
                 answer: Any = await self._config.keys()
             keys = {key.kid: made for key in answer.keys if (made := _public_key(key)) is not None}
             if keys:
+                self.withdrawn += any(keys.get(kid) != key for kid, key in self._keys.items())
                 self._keys = keys
             else:
                 log.error("the issuer answered with no usable key; the ones known stay good")
@@ -102,13 +105,14 @@ def _unsigned(text: str) -> int:
 class _Remembered:
     identity: Identity
     expires: float
+    withdrawn: int
 
 
 class Authenticator:
     """Turns an Authorization header into an identity.
 
-    A token that was verified is remembered by its hash until it ends, so that the signature is checked once; each call
-    still asks whether its session was revoked.
+    A token that was verified is remembered by its hash until it ends or the issuer withdraws a key, so that the
+    signature is checked once; each call still asks whether its session was revoked.
     """
 
     def __init__(
@@ -137,6 +141,8 @@ class Authenticator:
         found = self._tokens.get(hashlib.sha256(header.encode("latin-1")).digest())
         if found is None or found.expires <= self._wall() or found.identity.session_id in self._revoked:
             return None
+        if found.withdrawn != self.keys.withdrawn:
+            return None
         return found.identity
 
     async def authenticate(self, header: str) -> Identity:
@@ -150,12 +156,13 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN:
             raise _refused("the Authorization header holds no bearer token")
+        withdrawn = self.keys.withdrawn
         claims = await self._verify(token)
         identity = _identity(claims)
         if identity.session_id in self._revoked:
             raise _refused("the session has ended; log in again")
         self._tokens[hashlib.sha256(header.encode("latin-1")).digest()] = _Remembered(
-            identity, float(claims["exp"]) + self._config.leeway
+            identity, float(claims["exp"]) + self._config.leeway, withdrawn
         )
         if len(self._tokens) > self._capacity:
             self._tokens.popitem(last=False)

@@ -85,7 +85,7 @@ EARLY_VARIABLES = {
     "TRICORN_DATABASE_SECRET": "With DATABASE_URL: what the passwords of the contexts' roles are derived from. Machines that share a "
     "database share it. Default: `database.secret` in the home, made on first use.",
     "REDIS_URL": "A Redis in which gateways in Go count requests together and share answers: redis://host:port/0. While it is away each counts "
-    "and remembers alone. Default: none.",
+    'and remembers alone; calls of a rate class with `when_blind = "closed"` are refused (UNAVAILABLE). Default: none.',
     "TRICORN_TRACE_RATE": "How many of the traces that begin are kept in a second, for `tricorn trace`; those whose caller sends a sampled "
     "traceparent always are. 0: none. Default: 10, or all where OTEL_EXPORTER_OTLP_ENDPOINT is set.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent (OTLP over HTTP). Default: to the supervisor, which keeps the last of them in the "

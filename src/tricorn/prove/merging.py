@@ -1,6 +1,7 @@
 """Makes one recording of the parts that the processes wrote."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from tricorn.v1.recording_pb2 import RecordingEnd, RecordingEntry
 
 @dataclass(slots=True)
 class Merged:
-    """What became of the parts. ``broken`` names those that broke off, with where."""
+    """What became of the parts. ``broken`` names those that broke off, with where; ``restarts`` counts by process those of who wrote."""
 
     calls: int = 0
     bytes: int = 0
@@ -21,22 +22,29 @@ class Merged:
     too_large: int = 0
     full: bool = False
     broken: list[str] = field(default_factory=list)
+    restarts: dict[str, int] = field(default_factory=dict)
 
 
-def merge(parts: Sequence[Path], out: Path) -> Merged:
+def merge(parts: Sequence[Path], out: Path, *, most_bytes: int) -> Merged:
     """Writes the calls of all parts into ``out``, in order of their start, with mode 0600; what was there is replaced in one step.
 
-    A part that broke off gives what it has.
+    A part that broke off gives what it has. The last calls are left out where ``out`` would become larger than ``most_bytes``.
 
     Raises:
-        ProveError: There is no part, one is none, or ``out`` cannot be written.
+        ProveError: There is nothing in any part, or ``out`` cannot be written.
     """
-    if not parts:
+    merged, recordings = Merged(), []
+    for part in parts:
+        try:
+            recordings.append(Recording.open(part))
+        except ProveError as error:
+            merged.broken.append(f"{part.stem}: {error.what}")
+    if not recordings:
         raise ProveError(
-            "no process has recorded anything", remedy="see `tricorn status`: a process must be up for some seconds"
+            "; ".join(["no process has recorded anything", *merged.broken]),
+            remedy="see `tricorn status`: a process must be up for some seconds",
         )
-    recordings = [Recording.open(part) for part in sorted(parts)]
-    merged = Merged()
+    recordings.sort(key=lambda recording: recording.header.start_time.ToNanoseconds())
     places: list[tuple[int, int, int]] = []
     for number, recording in enumerate(recordings):
         for position, call in recording.positions():
@@ -47,10 +55,10 @@ def merge(parts: Sequence[Path], out: Path) -> Merged:
             merged.dropped += recording.end.dropped
             merged.too_large += recording.end.too_large
             merged.full |= recording.end.reason == RecordingEnd.SIZE
-    merged.calls = len(places)
+    merged.restarts = _restarts(recordings)
     scratch = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        merged.bytes = _write(scratch, recordings, sorted(places), merged)
+        merged.bytes = _write(scratch, recordings, sorted(places), merged, most_bytes)
         scratch.replace(out)
     except OSError as error:
         raise ProveError(
@@ -62,25 +70,47 @@ def merge(parts: Sequence[Path], out: Path) -> Merged:
     return merged
 
 
-def _write(out: Path, recordings: Sequence[Recording], places: Sequence[tuple[int, int, int]], merged: Merged) -> int:
+def _restarts(recordings: Sequence[Recording]) -> dict[str, int]:
+    """A process writes its own calls into one part from each of its starts; those of others it may write into several."""
+    own: Counter[str] = Counter()
+    for recording in recordings:
+        writer = recording.path.stem.rsplit("-", 2)[0]
+        own.update(name for name in recording.header.processes if name == writer)
+    return {name: parts - 1 for name, parts in own.items() if parts > 1}
+
+
+def _write(
+    out: Path,
+    recordings: Sequence[Recording],
+    places: Sequence[tuple[int, int, int]],
+    merged: Merged,
+    most_bytes: int,
+) -> int:
     header = recordings[0].header
     for other in recordings[1:]:
         header.processes.extend(name for name in other.header.processes if name not in header.processes)
-        if other.header.start_time.ToNanoseconds() < header.start_time.ToNanoseconds():
-            header.start_time.CopyFrom(other.header.start_time)
     ends = [recording.end.reason for recording in recordings if recording.end is not None]
     end = RecordingEnd(
-        reason=RecordingEnd.SIZE if merged.full else max(ends, default=RecordingEnd.STOPPED),
-        calls=merged.calls,
+        reason=max(ends, default=RecordingEnd.STOPPED),
+        calls=len(places),
         dropped=merged.dropped,
         too_large=merged.too_large,
     )
+    room = most_bytes - len(framed(RecordingEntry(end=end).SerializeToString()))
     files = [recording.path.open("rb") for recording in recordings]
     try:
         with os.fdopen(os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             size = file.write(framed(RecordingEntry(header=header).SerializeToString()))
             for _, number, position in places:
-                size += file.write(recordings[number].entry_at(files[number], position))
+                entry = recordings[number].entry_at(files[number], position)
+                if size + len(entry) > room:
+                    merged.full = True
+                    break
+                size += file.write(entry)
+                merged.calls += 1
+            end.calls = merged.calls
+            if merged.full:
+                end.reason = RecordingEnd.SIZE
             return size + file.write(framed(RecordingEntry(end=end).SerializeToString()))
     finally:
         for each in files:

@@ -12,10 +12,12 @@ from typing import Any
 VERSION = 1
 FILE = Path("prove") / "orders.json"
 PARTS = Path("prove") / "recordings"
-"""Where the processes write their parts, below the home: in a folder named by the order's id, ``<process>-<pid>.part``, and ``.rec`` once it is
-whole."""
+"""Where the processes write their parts, below the home: in a folder named by the order's id, ``<writer>-<pid>-<random>.part``, and ``.rec`` once
+it is whole. A process that starts again begins parts of its own; whose calls are in a part, its header says."""
 
 PART, WHOLE = ".part", ".rec"
+FULL = "full"
+"""A file beside the parts from when on they are, together, as large as they may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class RecordOrder:
         methods: Their names in the contract; none: all.
         sample: Basis points of the calls.
         until: When it ends, in seconds since the epoch.
-        most_bytes: How large the part of each process may be.
+        most_bytes: How large it may become, however many processes write it, and however often they start.
     """
 
     id: str

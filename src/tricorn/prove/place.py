@@ -78,4 +78,4 @@ def figures_of(seen: Mapping[str, Any]) -> str:
     errors = sum(dict(seen.get("errors", {})).values())
     times = ", ".join(f"{name} {ms} ms" for name, ms in dict(seen.get("p95Ms", {})).items() if ms is not None)
     compared = f"{seen.get('different', 0)} of {seen.get('compared', 0)} differ"
-    return f"calls {calls}; errors {errors}; P95 {times}; {compared}"
+    return "; ".join([f"calls {calls}", f"errors {errors}", *([f"P95 {times}"] if times else []), compared])

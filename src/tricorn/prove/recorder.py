@@ -5,6 +5,7 @@ processes made come as copies (`tricorn.prove.copies`), and are written to parts
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -18,7 +19,7 @@ from google.protobuf.message import Message
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, Refusal
 from tricorn.prove.framing import MOST_BYTES
-from tricorn.prove.orders import PART, PARTS, WHOLE, Orders, RecordOrder
+from tricorn.prove.orders import FULL, PART, PARTS, WHOLE, Orders, RecordOrder
 from tricorn.prove.recording import RecordingWriter, header_for
 from tricorn.prove.redaction import redact, redact_status
 from tricorn.telemetry.logs import REDACTED, is_secret
@@ -57,15 +58,17 @@ class Seen:
 class _Part:
     """What this process writes of one recording: its own calls, or those of another process, which come later by up to ``patience`` seconds."""
 
-    def __init__(self, order: RecordOrder, home: Path, process: str, patience: float) -> None:
+    def __init__(self, order: RecordOrder, home: Path, writer: str, process: str, patience: float) -> None:
         self.order = order
         self.process = process
         self.patience = patience
         self._over_since: float | None = None
-        folder = home / PARTS / order.id
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = home / PARTS / order.id
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         header = header_for(order.contract, order.methods, sample=order.sample, process=process)
-        self.writer = RecordingWriter(folder / f"{process}-{os.getpid()}{PART}", header, most_bytes=order.most_bytes)
+        # By chance, since process ids come again: what was recorded before a start is never written over.
+        name = f"{writer}-{os.getpid()}-{os.urandom(3).hex()}{PART}"
+        self.writer = RecordingWriter(self._folder / name, header)
         self.waiting: deque[Seen] = deque()
         self.waiting_bytes = 0
         self.dropped = 0
@@ -89,21 +92,40 @@ class _Part:
 
     def write(self, most: int) -> None:
         """Writes some of what waits; ends the part when there is no room for it."""
+        if not self.waiting:
+            return
+        room = self._room()
         for _ in range(min(most, len(self.waiting))):
             seen = self.waiting.popleft()
             self.waiting_bytes -= seen.size
             entry = RecordingEntry(call=_recorded(seen)).SerializeToString()
             if len(entry) > MOST_BYTES:
                 self.too_large += 1
-            elif not self.writer.add(entry):
+                continue
+            room -= len(entry)
+            if room < 0:
                 self.end(RecordingEnd.SIZE)
                 return
+            self.writer.add(entry)
         self.writer.flush()
 
     def end(self, reason: RecordingEnd.Reason.ValueType) -> None:
         self.ended = True
         self.writer.end(reason, dropped=self.dropped, too_large=self.too_large)
         self.writer.path.rename(self.writer.path.with_suffix(WHOLE))
+        if reason == RecordingEnd.SIZE:
+            (self._folder / FULL).touch(mode=0o600)
+
+    def _room(self) -> int:
+        """How many bytes of calls may still come, whoever writes them: each looks anew before it writes a batch."""
+        if (self._folder / FULL).exists():
+            return 0
+        room = self.order.most_bytes - self.writer.header_bytes
+        for part in self._folder.iterdir():
+            # Each has a header, of which one is left in the end; what is renamed just now is missed this once.
+            with contextlib.suppress(FileNotFoundError):
+                room -= max(0, part.stat().st_size - self.writer.header_bytes)
+        return room
 
 
 class Recorder:
@@ -216,7 +238,7 @@ class Recorder:
         if key in self._failed:
             return None
         try:
-            part = self._parts[key] = _Part(order, self._home, process, patience)
+            part = self._parts[key] = _Part(order, self._home, self._process, process, patience)
         except (OSError, KeyError) as error:
             self._failed.add(key)
             _log.warning("calls cannot be recorded", recording=order.id, error=str(error))

@@ -50,28 +50,25 @@ def _with_imports(file: FileDescriptor) -> list[FileDescriptor]:
 
 
 class RecordingWriter:
-    """Writes a new recording; ``most_bytes`` is the size it will not exceed, but for its end.
+    """Writes a new recording.
 
     Raises:
         OSError: The file cannot be made, for example because it exists.
     """
 
-    def __init__(self, path: Path, header: RecordingHeader, *, most_bytes: int) -> None:
+    def __init__(self, path: Path, header: RecordingHeader) -> None:
         self.path = path
-        self._most_bytes = most_bytes
         self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
         self.calls = 0
         self.bytes = 0
         self._put(RecordingEntry(header=header).SerializeToString())
+        self.header_bytes = self.bytes
         self._file.flush()
 
-    def add(self, entry: bytes) -> bool:
-        """Adds a serialised `RecordingEntry` of a call. False: there is no room for it."""
-        if self.bytes + len(entry) > self._most_bytes:
-            return False
+    def add(self, entry: bytes) -> None:
+        """Adds a serialised `RecordingEntry` of a call."""
         self._put(entry)
         self.calls += 1
-        return True
 
     def flush(self) -> None:
         self._file.flush()

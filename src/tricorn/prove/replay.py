@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 
 from tricorn.contract import Level, MethodPolicy, Refusal, service_policies
 from tricorn.contract.compare import Difference
@@ -19,7 +20,7 @@ from tricorn.prove.examples import as_json, field_of, shown_differences
 from tricorn.prove.histogram import Histogram
 from tricorn.prove.outcome import ANSWERED, REFUSED, Outcome, compare
 from tricorn.prove.recording import Recording
-from tricorn.prove.redaction import redact
+from tricorn.prove.redaction import redact, redact_status
 from tricorn.v1.recording_pb2 import RecordedCall
 from tricorn.wire import Call, Identity
 from tricorn.wire.bindings import ALL
@@ -135,7 +136,7 @@ class Player:
         """Plays it to its end, or to where it breaks off.
 
         Raises:
-            ProveError: The contract has changed too much for its calls to be played.
+            ProveError: The contract has changed too much for its calls to be played, or the file is damaged.
         """
         self._policies = _policies(self.recording)
         in_flight: set[asyncio.Task[None]] = set()
@@ -170,6 +171,9 @@ class Player:
             if why := self._left_out(call):
                 _count(self.report.left_out, why)
                 continue
+            # What cannot be read would be a call that nobody judges.
+            self.recording.request(call)
+            self.recording.answer(call)
             start = call.start_time.ToNanoseconds()
             first = start if first is None else first
             yield (start - first) / 1e9, call
@@ -201,11 +205,12 @@ class Player:
             if refusal.reason in Breaker.COUNTED:
                 _count(report.errors, refusal.reason)
                 return
-            code, status = to_status(refusal)
-            actual = Outcome(REFUSED, code.name, status)
+            code, said = to_status(refusal)
+            status = Status.FromString(said)
+            redact_status(status)
+            actual = Outcome(REFUSED, code.name, status.SerializeToString())
         else:
-            if any(path.startswith("answer.") for path in recorded.redacted):
-                redact(answer)
+            redact(answer)
             actual = Outcome(ANSWERED, payload=answer.SerializeToString(deterministic=True))
         report.now.add(time.perf_counter() - due)
         report.recorded.add(recorded.duration.ToNanoseconds() / 1e9)

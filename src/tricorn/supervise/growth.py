@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tricorn.host.targets import short_name
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.keeper import Keeper
+from tricorn.supervise.program import Program
 from tricorn.supervise.tools import run_tool
 from tricorn.telemetry import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tricorn.supervise.child import ProcessPlan
+    from tricorn.supervise.child import Child, ProcessPlan
     from tricorn.supervise.keeper import Surroundings
     from tricorn.supervise.places import Places
 
@@ -47,6 +49,52 @@ class PartPlan:
     methods: tuple[str, ...] = ()
 
 
+class PartKeeper(Keeper):
+    """Keeps a native part up. What was built anew meanwhile answers nobody before it was looked at."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(part.plan.process, part.around, part.plan.word)
+        self._part = part
+        self._program: Program | None = None
+        self._is_another = False
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its program was built anew since its process began."""
+        return self._program is not None and self._program.is_outdated
+
+    def spawn(self) -> Child:
+        self._program = Program(Path(self.plan.command[0]))
+        return super().spawn()
+
+    async def renew(self) -> None:
+        """Have the program run as it was built last, in place of an older one.
+
+        Raises:
+            SuperviseError: it does not get ready.
+        """
+        if self.child is None or not self.is_outdated:
+            return
+        self.ready.clear()
+        await self.child.stop(self._around.limits.stop, self._around.hurry)  # whoever keeps it up starts it again
+        seconds = self._around.limits.ready
+        try:
+            async with asyncio.timeout(seconds):
+                await self.ready.wait()
+        except TimeoutError as error:
+            raise self._around.broken(self.child, f"was not ready again within {seconds:.0f} s") from error
+
+    def _goes(self) -> None:
+        if self.is_outdated:
+            self._is_another = True
+            self._part.places.back(self._part.plan.contracts)
+
+    async def _came_back(self) -> None:
+        if self._is_another:
+            self._is_another = False
+            await self._part.look_again()
+
+
 @dataclass
 class Part:
     """One native part, and how far it is.
@@ -69,9 +117,10 @@ class Part:
         self.keeper = self._keeper()
         self._started = asyncio.Event()
         self._one_check = asyncio.Lock()
+        self._renewing = False
 
     def _keeper(self) -> Keeper:
-        return Keeper(self.plan.process, self.around, self.plan.word)
+        return PartKeeper(self)
 
     def describe(self) -> dict[str, Any]:
         """What the state file says about it."""
@@ -142,12 +191,21 @@ class Part:
             found: list[Mapping[str, Any]] = []
             limit = self.around.limits.check
             try:
+                await self._renew()
                 await self._run(self.plan.check, limit, lambda line: found.extend(line.get("checked", ())))
                 stay = [line for each in found if (line := await self._judge(each))]
             except SuperviseError as error:
                 stay = [self._refuse(contract, error.what, error.remedy) for contract in self.plan.contracts]
             self._at("up")
             return stay
+
+    async def look_again(self) -> None:
+        """Check it once more, unless it is a check that has renewed it."""
+        if not self._renewing:
+            try:
+                await self.check()
+            except Exception as error:  # noqa: BLE001 - whatever it is, Python answers without it
+                _log.error("a native part could not be looked at", name=self.plan.name, exc_info=error)
 
     async def keep_up(self) -> None:
         """Keep its process up from its start on; give the part up when that fails too often."""
@@ -163,6 +221,19 @@ class Part:
         self.places.left(self.plan.contracts, self.plan.language)
         self._at(stage)
         return [self._stays(contract, error.what, error.remedy) for contract in self.plan.contracts]
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its program was built anew since its process began."""
+        return isinstance(self.keeper, PartKeeper) and self.keeper.is_outdated
+
+    async def _renew(self) -> None:
+        if isinstance(self.keeper, PartKeeper):
+            self._renewing = True
+            try:
+                await self.keeper.renew()
+            finally:
+                self._renewing = False
 
     async def _judge(self, found: Mapping[str, Any]) -> str:
         """Bind a contract or leave it; the line that says why it was left."""

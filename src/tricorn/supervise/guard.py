@@ -83,6 +83,7 @@ class Guard:
             plan = CutoverPlan.from_json(arguments["plan"])
         except (KeyError, ValueError) as error:
             raise SuperviseError(str(error), remedy="use the command `tricorn cutover` of this version") from error
+        await self._renew(plan.target, plan.short, plan.to)
         self._check_free(plan.target, plan.short)
         self._check_part(plan.target, plan.short, plan.to)
         now = self._around.writer.current
@@ -136,7 +137,8 @@ class Guard:
         return {"seconds": round(time.monotonic() - began, 4)}
 
     async def rehearse(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """A move for a rehearsal: ``target``, ``to`` (a language, ``python``, or ``before`` for what was bound before it).
+        """A move for a rehearsal: ``target``, ``to`` (a language, ``python``, or ``before`` for what was bound before it); the first one
+        also says the ``language`` that is rehearsed, so that what is moved to is what was built last.
 
         Whoever rehearses and does not come back finds after two minutes that what was bound before is bound again.
 
@@ -155,6 +157,7 @@ class Guard:
                     )
             return {}
         if rehearsal is None:
+            await self._renew(target, _short(target), str(arguments.get("language", to)))
             self._check_free(target, _short(target))
             rehearsal = self._rehearsals[target] = _Rehearsal(target, self._around, self._rehearsals)
         if to != "python":
@@ -170,6 +173,11 @@ class Guard:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew(self, target: str, short: str, language: str) -> None:
+        """Evidence and rehearsals are of what was built last: that, and no older program, is what is moved to."""
+        self._check_free(target, short)
+        await self._around.renew(target.partition("/")[0], language)
 
     def _check_free(self, target: str, short: str) -> None:
         contract = target.partition("/")[0]

@@ -160,6 +160,7 @@ class Keeper:
             self._around.progress.note(f"{name} {how}; it is started again")
             await asyncio.sleep(pause)
             self.restarts += 1
+            self._goes()
             again = self.spawn()
             self._around.changed()
             try:
@@ -170,6 +171,7 @@ class Keeper:
                 continue
             _log.info("a process is up again", name=name)
             self._around.progress.note(f"{name} is up again")
+            await self._came_back()
 
     async def stop(self, seconds: float) -> None:
         """SIGTERM, and after `seconds` SIGKILL."""
@@ -212,6 +214,12 @@ class Keeper:
 
     async def _seen(self, silent: float) -> None:
         """Told after each question for how many seconds there was no answer."""
+
+    def _goes(self) -> None:
+        """Told before it is started again."""
+
+    async def _came_back(self) -> None:
+        """Told once it is ready again."""
 
 
 def ended(status: int) -> str:

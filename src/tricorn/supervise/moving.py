@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,10 @@ _PULSE_SECONDS = 0.2
 _QUIET_SECONDS = 5.0
 
 
+async def _as_it_is(_contract: str, _language: str) -> None:
+    """Nothing is ever built anew."""
+
+
 @dataclass(frozen=True)
 class Around:
     """What a cutover sees of the supervisor.
@@ -40,6 +44,7 @@ class Around:
         ledger: where each move is entered before it is made.
         tallies: what the processes counted of a target so far.
         trouble: why the native part of a contract, in a language, cannot be relied on, with how often it was started again.
+        renew: has that part run, and looked at, as it was built last.
     """
 
     writer: BindingWriter
@@ -48,6 +53,7 @@ class Around:
     trouble: Callable[[str, str], tuple[str, int]]
     pulse: float = _PULSE_SECONDS
     quiet: float = _QUIET_SECONDS
+    renew: Callable[[str, str], Awaitable[None]] = _as_it_is
 
 
 class _EndError(Exception):

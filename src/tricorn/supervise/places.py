@@ -44,7 +44,7 @@ class Places:
 
     def open(self) -> None:
         """Begin with Python: what was bound without an operator is bound again once it was checked again."""
-        self._back(list(self._writer.current.by_target))
+        self.back(list(self._writer.current.by_target))
         write_endpoints(self._home, self._endpoints)
 
     def arrived(self, contracts: Iterable[str], language: str, address: str) -> None:
@@ -60,7 +60,7 @@ class Places:
             if "/" not in contract:
                 self._endpoints.get(contract, {}).pop(language, None)
         write_endpoints(self._home, self._endpoints)
-        self._back(contracts)
+        self.back(contracts)
 
     def chosen(self, contract: str) -> bool:
         """Whether an operator decided who answers a contract."""
@@ -88,7 +88,7 @@ class Places:
         if bound:
             self._to(REFERENCE, bound)
 
-    def _back(self, targets: Iterable[str]) -> None:
+    def back(self, targets: Iterable[str]) -> None:
         """Have Python answer what was bound without an operator."""
         now = self._writer.current
         if back := [target for target in targets if now.at(target).auto and now.at(target).native is not None]:

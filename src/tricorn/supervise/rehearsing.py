@@ -83,7 +83,7 @@ async def rehearse(where: Where, manifest: Manifest, target: Target, language: s
     load = Load(home, requests_of(manifest, target))
     facts: dict[str, Any] = {}
     try:
-        await order(REFERENCE)
+        await order(REFERENCE, language=language)
         await load.choose()
         async with load.running():
             await load.answered_by(REFERENCE, _PATIENCE_SECONDS)

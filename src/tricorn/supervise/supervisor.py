@@ -140,7 +140,8 @@ class Supervisor:
                 loop.add_signal_handler(number, self.stop)
             ledger = Ledger(self._home.path)
             writer = NotedWriter(self._home, self._plan.shared, ledger)
-            self._guard = Guard(Around(writer, ledger, partial(read_tallies, self._home.path), self.trouble))
+            tallies = partial(read_tallies, self._home.path)
+            self._guard = Guard(Around(writer, ledger, tallies, self.trouble, renew=self.renew))
             self._guard.recover()
             self._guard.register(self._control)
             Operators(self._home, writer, self._given_back, lambda: self._edge).listen(self._control)
@@ -167,6 +168,12 @@ class Supervisor:
                 why = "" if part.keeper.ready.is_set() else f"{part.plan.name} is not up: {part.stage}"
                 return why, part.keeper.restarts
         return f"shape {self._plan.shape} has no part in {language} for it", 0
+
+    async def renew(self, contract: str, language: str) -> None:
+        """Have the native part of a contract run, and looked at, as it was built last; one that does already is left alone."""
+        for part in self._parts.values():
+            if contract in part.plan.contracts and part.plan.language == language and part.is_outdated:
+                await part.check()
 
     def _given_back(self, contract: str) -> None:
         """An operator leaves a contract to the platform again: what it knows of the native part is looked at anew; one that was not

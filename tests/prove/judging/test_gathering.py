@@ -21,7 +21,7 @@ NAMES = "quiz.sums.v1.NamesService"
 
 def recorded(path: Path, contract: str, *, whole: bool = True) -> Path:
     """A recording with two calls of Add and one of a method with effects."""
-    writer = RecordingWriter(path, header_for(contract, [], sample=10_000, process="test"), most_bytes=1 << 20)
+    writer = RecordingWriter(path, header_for(contract, [], sample=10_000, process="test"))
     kind = method_policy(f"{SUMS}/Add").input
     for method, value in (("Add", 901), ("Keep", 902), ("Add", 903)):
         request = kind(values=[value], divisor=1, rounding=1).SerializeToString()

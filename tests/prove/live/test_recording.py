@@ -1,7 +1,6 @@
 """Recordings: what is kept, what is not, and files that are none."""
 
 import asyncio
-import os
 import stat
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,7 +14,7 @@ from probes import ADD, CONTRACT, GET, PUT, Two, messages
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.prove.errors import ProveError
 from tricorn.prove.framing import framed
-from tricorn.prove.merging import merge
+from tricorn.prove.merging import Merged, merge
 from tricorn.prove.orders import PARTS, RecordOrder, dump_orders, parse_orders
 from tricorn.prove.recorder import Recorder
 from tricorn.prove.recording import Recording, RecordingWriter, header_for
@@ -27,16 +26,16 @@ USER = Identity("0190b6c0-0000-7000-8000-000000000000", "session-17", frozenset(
 
 
 class Studio:
-    """A wire whose calls are recorded by a process called ``shop``."""
+    """A wire whose calls are recorded by a process."""
 
-    def __init__(self, two: Two, home: Path) -> None:
+    def __init__(self, two: Two, home: Path, process: str = "shop") -> None:
         self.two = two
         self.home = home
         self.now = 1000.0
-        self.recorder = Recorder(home, "shop", now=lambda: self.now)
+        self.recorder = Recorder(home, process, now=lambda: self.now)
         self.wire = Wire(two)
         self.wire.taps.append(self.recorder)
-        self.part = home / PARTS / "r1" / f"shop-{os.getpid()}.rec"
+        self.folder = home / PARTS / "r1"
 
     async def start(self, **order: Any) -> None:
         self.orders = {"r1": replace(RecordOrder("r1", CONTRACT, (), 10_000, 2000.0, 1_000_000), **order)}
@@ -48,6 +47,18 @@ class Studio:
     async def stop(self) -> Recording:
         await self.recorder.follow({})
         return Recording.open(self.part)
+
+    @property
+    def part(self) -> Path:
+        """What was written from its only start."""
+        [part] = self.folder.glob("*.rec")
+        return part
+
+    def merged(self, most_bytes: int = 10**6) -> tuple[Merged, Recording]:
+        """What all processes wrote from all their starts."""
+        out = self.home / "out.rec"
+        merged = merge([*self.folder.glob("*.*")], out, most_bytes=most_bytes)
+        return merged, Recording.open(out)
 
 
 @pytest.fixture
@@ -183,12 +194,52 @@ async def test_a_recording_is_no_larger_than_allowed(studio: Studio) -> None:
     assert not studio.recorder.active
 
 
+async def test_it_is_no_larger_however_many_processes_write_it_and_however_often_they_start(
+    studio: Studio, two: Two
+) -> None:
+    others = [Studio(two, studio.home, "worker"), *(Studio(two, studio.home) for _ in range(4))]
+
+    for each in (studio, *others):
+        await each.start(most_bytes=60_000)
+        for _ in range(2):
+            await each.add(*range(1000))
+            await each.recorder.follow(each.orders)
+
+    for each in (studio, *others):
+        await each.recorder.close()
+    written = sum(len(list(Recording.open(part).calls())) for part in studio.folder.glob("*.rec"))
+    merged, recording = studio.merged(60_000)
+    assert 30_000 < merged.bytes <= 60_000
+    assert (merged.full, merged.calls, len(list(recording.calls()))) == (True, written, written)
+    assert recording.end is not None
+    assert (recording.end.reason, recording.end.calls) == (RecordingEnd.SIZE, merged.calls)
+
+
+async def test_what_several_wrote_at_the_same_time_beyond_the_size_is_left_out(studio: Studio, two: Two) -> None:
+    other = Studio(two, studio.home, "worker")
+    for each in (studio, other):
+        await each.start()
+        for number in range(50):
+            each.now += 1
+            await each.add(number)
+        await each.recorder.follow({})
+
+    most = max(part.stat().st_size for part in studio.folder.iterdir()) + 1000
+
+    merged, recording = studio.merged(most)
+
+    calls = list(recording.calls())
+    assert merged.full
+    assert most - 100 < merged.bytes <= most
+    assert [call.start_time.seconds for call in calls] == sorted([*range(1001, 1051), *range(1001, 1051)])[: len(calls)]
+
+
 async def test_nobody_else_can_read_it(studio: Studio) -> None:
     await studio.start()
     recording = await studio.stop()
     out = studio.home / "out.rec"
 
-    merge([recording.path], out)
+    merge([recording.path], out, most_bytes=10**6)
 
     assert [stat.S_IMODE(path.stat().st_mode) for path in (studio.part, out)] == [0o600, 0o600]
 
@@ -203,7 +254,7 @@ async def test_parts_are_merged_in_order_of_time(studio: Studio, tmp_path: Path)
     parts = []
     for name, starts in (("a", [1, 4, 3]), ("b", [2])):
         part = tmp_path / f"{name}.part"
-        writer = RecordingWriter(part, header_for(CONTRACT, ["Add"], sample=10_000, process=name), most_bytes=10**6)
+        writer = RecordingWriter(part, header_for(CONTRACT, ["Add"], sample=10_000, process=name))
         for start in starts:
             call = RecordedCall(method="Add", request=messages().AddRequest(numbers=[start]).SerializeToString())
             call.start_time.FromSeconds(start)
@@ -211,7 +262,7 @@ async def test_parts_are_merged_in_order_of_time(studio: Studio, tmp_path: Path)
         writer.end(RecordingEnd.STOPPED, dropped=2)
         parts.append(part)
 
-    merged = merge(parts, tmp_path / "out.rec")
+    merged = merge(parts, tmp_path / "out.rec", most_bytes=10**6)
 
     recording = Recording.open(tmp_path / "out.rec")
     assert [call.start_time.seconds for call in recording.calls()] == [1, 2, 3, 4]
@@ -219,19 +270,47 @@ async def test_parts_are_merged_in_order_of_time(studio: Studio, tmp_path: Path)
     assert list(recording.header.processes) == ["a", "b"]
 
 
-async def test_a_process_that_starts_again_writes_another_part(studio: Studio, two: Two) -> None:
+async def test_what_was_recorded_before_a_process_was_killed_stays_and_the_rest_is_added(
+    studio: Studio, two: Two
+) -> None:
     await studio.start()
     await studio.add(1)
-    started = studio.part.with_suffix(".part").rename(studio.part.with_name("shop-1.part"))
+    await studio.recorder.follow(studio.orders)
+    again = Studio(two, studio.home)  # with the process id of the first, as it comes again in a container
 
-    again = Studio(two, studio.home)
     await again.start()
     await again.add(2)
-    recording = await again.stop()
-    merged = merge([started, recording.path], studio.home / "out.rec")
+    await again.stop()
 
-    assert (merged.calls, len(merged.broken)) == (1, 1)
-    assert list(Recording.open(studio.home / "out.rec").header.processes) == ["shop"]
+    merged, recording = studio.merged()
+    assert [list(recording.request(call).numbers) for call in recording.calls()] == [[1], [2]]  # type: ignore[attr-defined]
+    assert (merged.restarts, len(merged.broken)) == ({"shop": 1}, 1)
+    assert list(recording.header.processes) == ["shop"]
+
+
+async def test_a_recorder_that_was_closed_and_begins_again_replaces_nothing(studio: Studio) -> None:
+    for number in range(3):
+        await studio.start()
+        await studio.add(number)
+        await studio.recorder.close()
+
+    merged, recording = studio.merged()
+
+    assert [list(recording.request(call).numbers) for call in recording.calls()] == [[0], [1], [2]]  # type: ignore[attr-defined]
+    assert (merged.restarts, merged.broken) == ({"shop": 2}, [])
+
+
+@pytest.mark.parametrize("length", [0, 40])
+async def test_a_part_that_ends_before_its_first_call_does_not_spoil_the_others(studio: Studio, length: int) -> None:
+    await studio.start()
+    await studio.add(1)
+    recording = await studio.stop()
+    (studio.folder / "worker-1-000000.part").write_bytes(recording.path.read_bytes()[:length])
+
+    merged, _ = studio.merged()
+
+    assert merged.calls == 1
+    assert [why.partition(":")[0] for why in merged.broken] == ["worker-1-000000"]
 
 
 async def test_a_truncated_recording_is_read_up_to_the_break_and_says_so(studio: Studio) -> None:
@@ -287,7 +366,7 @@ def test_a_contract_that_has_moved_on_is_told_from_the_one_that_was_recorded(two
     file.service[0].method[1].name = "Fetch"
     header.methods[:] = ["Add", "Fetch"]
     path = tmp_path / "old.rec"
-    RecordingWriter(path, header, most_bytes=10**6).end(RecordingEnd.STOPPED)
+    RecordingWriter(path, header).end(RecordingEnd.STOPPED)
 
     changes = Recording.open(path).changes(messages().DESCRIPTOR.services_by_name["ProbeService"])
 

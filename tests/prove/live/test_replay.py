@@ -55,8 +55,12 @@ async def _recorded(two: Two, home: Path) -> Recording:
 
 
 def _refuse(reason: PlatformReason) -> Any:
+    return _raise(Refusal(reason, "no"))
+
+
+def _raise(refusal: Refusal) -> Any:
     def refuse(*_: Any) -> Any:
-        raise Refusal(reason, "no")
+        raise refusal
 
     return refuse
 
@@ -137,7 +141,7 @@ async def test_effects_are_played_only_when_they_are_wanted(two: Two, tmp_path: 
 
 async def test_a_request_whose_secrets_were_left_out_is_not_played(two: Two, tmp_path: Path) -> None:
     path = tmp_path / "x.rec"
-    writer = RecordingWriter(path, header_for(CONTRACT, [], sample=10_000, process="shop"), most_bytes=10**6)
+    writer = RecordingWriter(path, header_for(CONTRACT, [], sample=10_000, process="shop"))
     call = RecordedCall(method="Add", redacted=["request.password"], answer=b"")
     writer.add(RecordingEntry(call=call).SerializeToString())
     writer.end(RecordingEnd.STOPPED)
@@ -145,6 +149,26 @@ async def test_a_request_whose_secrets_were_left_out_is_not_played(two: Two, tmp
     replayed = await Player(Recording.open(path), two.channels["rust"]).play()
 
     assert replayed.left_out == {"secrets of its request are not in the recording": 1}
+
+
+async def test_secrets_of_what_is_said_now_are_neither_compared_nor_shown(two: Two, tmp_path: Path) -> None:
+    recorder, wire = Recorder(tmp_path, "shop"), Wire(two)
+    wire.taps.append(recorder)
+    await recorder.follow({"r1": RecordOrder("r1", CONTRACT, (), 10_000, 2e10, 10**6)})
+    secret = Refusal(PlatformReason.NOT_FOUND, "no", metadata={"access_token": "s3cret"})
+    two.reference.change = _raise(secret)
+    with pytest.raises(Refusal):
+        await wire.call(ADD, messages().AddRequest(numbers=[1]))
+    two.reference.change = lambda request, _: messages().GetResponse(value=request.name)
+    await wire.call(GET, messages().GetRequest(name="x"))
+    await recorder.close()
+    recording = Recording.open(next((tmp_path / PARTS / "r1").glob("*.rec")))
+    two.candidate.add = _only_adding(two.candidate.add, _raise(secret))  # type: ignore[method-assign]
+
+    replayed = await Player(recording, two.channels["rust"]).play()
+
+    assert (replayed.same, replayed.different, replayed.fields) == (1, 1, {"token": 1, "value": 1})
+    assert "s3cret" not in str(replay_report(replayed))
 
 
 async def test_a_sample_is_always_the_same(two: Two, tmp_path: Path) -> None:
@@ -220,7 +244,7 @@ async def test_a_recording_of_another_application_is_refused(two: Two, tmp_path:
             file.service[0].name = "OtherService"
     header.contract = "probe.v1.OtherService"
     path = tmp_path / "other.rec"
-    RecordingWriter(path, header, most_bytes=10**6).end(RecordingEnd.STOPPED)
+    RecordingWriter(path, header).end(RecordingEnd.STOPPED)
 
     with pytest.raises(ProveError, match="which this application does not have"):
         await Player(Recording.open(path), two.channels["rust"]).play()
@@ -231,10 +255,23 @@ async def test_a_recording_of_an_older_contract_is_refused(two: Two, tmp_path: P
     [file] = [file for file in header.files.file if file.package == "probe.v1"]
     next(each for each in file.message_type if each.name == "AddRequest").field[0].type = 9
     path = tmp_path / "old.rec"
-    RecordingWriter(path, header, most_bytes=10**6).end(RecordingEnd.STOPPED)
+    RecordingWriter(path, header).end(RecordingEnd.STOPPED)
 
     with pytest.raises(ProveError, match=r"AddRequest\.numbers is of another type"):
         await Player(Recording.open(path), two.channels["rust"]).play()
+
+
+@pytest.mark.parametrize("damaged", [{"request": b"\xff"}, {"answer": b"\xff"}])
+async def test_a_damaged_call_is_no_call_that_was_the_same(two: Two, tmp_path: Path, damaged: Any) -> None:
+    path = tmp_path / "x.rec"
+    writer = RecordingWriter(path, header_for(CONTRACT, [], sample=10_000, process="shop"))
+    call = RecordedCall(method="Add", request=b"", answer=b"")
+    for each in (call, RecordedCall(method="Add", **{"request": b"", "answer": b""} | damaged)):
+        writer.add(RecordingEntry(call=each).SerializeToString())
+    writer.end(RecordingEnd.STOPPED)
+
+    with pytest.raises(ProveError, match="in it cannot be read"):
+        await Player(Recording.open(path), two.channels["rust"], Pace.of("max")).play()
 
 
 async def test_a_recording_that_broke_off_is_played_up_to_there(two: Two, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A native part of the toy application, for the tests: it answers tallies, and is started as every native part is.
 
 It has no rows, so that everybody's tally is nothing; by 4242 a test knows who answered. `WRONG` beside it makes it
-answer wrongly.
+answer wrongly. This is the @BUILD@ build of it.
 """
 
 import argparse

@@ -61,9 +61,9 @@ _CHANGES = {
 }
 
 _REMEMBERED = """
-SELECT acquirer_operation.amount AS done, state, acquirer_authorisation.amount - refunded AS left
-FROM acquirer_authorisation LEFT JOIN acquirer_operation
-    ON acquirer_operation.reference = acquirer_authorisation.reference AND kind = $1 AND acquirer_operation.key = $2
+SELECT acquirer_operation.reference = $3 AS same, acquirer_operation.amount AS done, state,
+    acquirer_authorisation.amount - refunded AS left
+FROM acquirer_authorisation LEFT JOIN acquirer_operation ON kind = $1 AND acquirer_operation.key = $2
 WHERE acquirer_authorisation.reference = $3
 """
 
@@ -126,6 +126,8 @@ class SandboxAcquirer:
         row = await self._database.fetchrow(_REMEMBERED, kind, key, reference)
         if row is None:
             raise NotPossibleError("UNKNOWN")
-        if row["done"] is None:
+        if row["same"] is None:
             raise NotPossibleError(row["state"], row["left"])
+        if not row["same"]:
+            raise KeyMismatchError(key)
         return int(row["done"])

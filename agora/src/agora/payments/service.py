@@ -1,7 +1,7 @@
 """Everything payments can do with money. The ledger's signing and auditing is in `ledger.py`."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TypeVar
@@ -17,7 +17,7 @@ from agora.payments.domain.acquirer import (
     Verdict,
 )
 from agora.payments.domain.ledger import Entry, entries
-from agora.payments.domain.payment import Answer, Kind, Money, Payment, State
+from agora.payments.domain.payment import Answer, KeyTakenError, Kind, Money, Payment, State
 from agora_proto.reasons import Reason
 from tricorn.contract import PlatformReason, Refusal, Violation
 from tricorn.data import uuid7
@@ -117,7 +117,10 @@ class PaymentsService:
         """
 
         async def ask(payment: Payment, minor_units: int) -> int:
-            return await self._acquirer.refund(key, payment.acquirer_reference, minor_units)
+            done = await self._acquirer.refund(key, payment.acquirer_reference, minor_units)
+            if amount is not None and done != minor_units:
+                raise rules.key_reused()  # another request's, which books it when it comes again
+            return done
 
         def decide(payment: Payment) -> int:
             return rules.refundable(payment, amount)
@@ -150,12 +153,14 @@ class PaymentsService:
                 return await self._refused(wish, payment, refusal)
             try:
                 done = await _insist(partial(wish.ask, payment, minor_units))
+            except KeyMismatchError:
+                raise rules.key_reused() from None
             except NotPossibleError as error:
                 return await self._refused(wish, payment, _not_possible(wish.kind, error))
             await failpoint(f"payments.{wish.kind.lower()}.acquired")
             if booked := await self._book(wish, payment, done):
                 return booked
-        raise Refusal(PlatformReason.ABORTED, "The payment is being changed by others; ask again.")
+        raise _being_changed()
 
     async def _grant_new(self, wish: "_Wish", payment: Payment) -> Payment | None:
         """Grants without reading what this process wrote a moment ago. None: it is not so any more, or was granted before."""
@@ -165,7 +170,7 @@ class PaymentsService:
             return None
         try:
             done = await _insist(partial(wish.ask, payment, minor_units))
-        except NotPossibleError:
+        except (KeyMismatchError, NotPossibleError):
             return None
         await failpoint(f"payments.{wish.kind.lower()}.acquired")
         return await self._book(wish, payment, done)
@@ -177,6 +182,24 @@ class PaymentsService:
             del self._new[next(iter(self._new))]
 
     async def _book(self, wish: "_Wish", before: Payment, minor_units: int) -> Payment | None:
+        """None: the payment is no longer as before."""
+        try:
+            return await self._change(wish, before, minor_units)
+        except KeyTakenError:
+            answer = await self._answered(wish.kind, wish.key)
+        if answer.fingerprint == wish.fingerprint:
+            return answer.repeated(wish.fingerprint)
+        # The key was refused for another request meanwhile, but the money of this one has moved: it is booked, once, by a key of its own.
+        own = replace(wish, key=f"{wish.key}\n{wish.fingerprint.hex()}")
+        for _ in range(_ATTEMPTS):
+            if booked := await self._book(own, before, minor_units):
+                return booked
+            before, earlier = _found(await self._repository.with_answer(own.payment_id, own.kind, own.key))
+            if earlier is not None:
+                return earlier.repeated(own.fingerprint)
+        raise _being_changed()
+
+    async def _change(self, wish: "_Wish", before: Payment, minor_units: int) -> Payment | None:
         after = wish.after(before, minor_units)
         booking = entries(wish.kind, minor_units)
         changed = await self._repository.change(
@@ -246,6 +269,10 @@ def _found(found: _T | None) -> _T:
     if found is None:
         raise Refusal(PlatformReason.NOT_FOUND, "There is no such payment.")
     return found
+
+
+def _being_changed() -> Refusal:
+    return Refusal(PlatformReason.ABORTED, "The payment is being changed by others; ask again.")
 
 
 def _decline(verdict: Verdict) -> Refusal | None:

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -39,8 +40,8 @@ type Config struct {
 
 // Authenticator turns an Authorization header into an identity.
 //
-// A token that was verified is remembered until it ends, so that its signature is checked once; each call still asks
-// whether its session was revoked.
+// A token that was verified is remembered until it ends or the issuer withdraws a key, so that its signature is checked
+// once; each call still asks whether its session was revoked.
 type Authenticator struct {
 	config     Config
 	keys       *KeySet
@@ -72,6 +73,8 @@ type remembered struct {
 	token    string
 	identity *wire.Identity
 	expires  float64
+	// withdrawn is KeySet.withdrawn from before its key was looked up.
+	withdrawn uint64
 }
 
 // New makes an authenticator that remembers nothing yet.
@@ -124,7 +127,8 @@ func (a *Authenticator) Remembered(header string) *wire.Identity {
 	shard.mu.RLock()
 	found := shard.tokens[hash]
 	shard.mu.RUnlock()
-	if found == nil || found.token != token || found.expires <= a.wall() || a.isRevoked(found.identity.SessionID) {
+	if found == nil || found.token != token || found.expires <= a.wall() || found.withdrawn != a.keys.withdrawn.Load() ||
+		a.isRevoked(found.identity.SessionID) {
 		return nil
 	}
 	return found.identity
@@ -137,6 +141,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*wire.
 	if !ok {
 		return nil, refused("the Authorization header holds no bearer token")
 	}
+	withdrawn := a.keys.withdrawn.Load()
 	identity, ends, failure := a.verify(ctx, token)
 	if failure != nil {
 		return nil, failure
@@ -144,7 +149,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*wire.
 	if a.isRevoked(identity.SessionID) {
 		return nil, refused("the session has ended; log in again")
 	}
-	a.remember(&remembered{token, identity, ends + a.config.Leeway.Seconds()})
+	a.remember(&remembered{token, identity, ends + a.config.Leeway.Seconds(), withdrawn})
 	return identity, nil
 }
 
@@ -166,9 +171,10 @@ func (a *Authenticator) ReadRevocations(ctx context.Context) error {
 	return nil
 }
 
-// Follow reads the revoked sessions at the start and whenever missed says that the news of some may have been missed,
-// again and again until it succeeds, and forgets those that ended. It returns when ctx ends.
+// Follow reads the revoked sessions at the start, whenever missed says that the news of some may have been missed, and when
+// the time of day jumped, again and again until it succeeds, and forgets those that ended. It returns when ctx ends.
 func (a *Authenticator) Follow(ctx context.Context, missed <-chan struct{}) {
+	apart := a.apart()
 	for due := true; ; {
 		wait := sweepPause
 		if due {
@@ -188,9 +194,16 @@ func (a *Authenticator) Follow(ctx context.Context, missed <-chan struct{}) {
 			due = true
 		case <-timer.C:
 			a.forgetEnded()
+			// What had not ended may have been forgotten by a clock that was wrong.
+			if now := a.apart(); math.Abs(now-apart) > a.config.Leeway.Seconds() {
+				apart, due = now, true
+			}
 		}
 	}
 }
+
+// apart is by how many seconds the time of day and the clock differ; it changes when one of them jumps.
+func (a *Authenticator) apart() float64 { return a.wall() - a.config.Clock().Seconds() }
 
 // Known waits until the revoked sessions were read for the first time, or ctx ends.
 func (a *Authenticator) Known(ctx context.Context) error {

@@ -31,6 +31,8 @@ type KeySet struct {
 	clock    func() time.Duration
 	log      *slog.Logger
 	known    atomic.Pointer[map[string]*rsa.PublicKey]
+	// withdrawn counts how often the issuer stopped showing a key.
+	withdrawn atomic.Uint64
 
 	mu     sync.Mutex
 	asked  time.Duration
@@ -120,7 +122,13 @@ func (s *KeySet) fetch(ctx context.Context, done chan struct{}) {
 		s.log.ErrorContext(ctx, "the issuer answered with no usable key; the ones known stay good")
 		return
 	}
-	s.known.Store(&keys)
+	before := *s.known.Swap(&keys)
+	for id, key := range before {
+		if now := keys[id]; now == nil || !now.Equal(key) {
+			s.withdrawn.Add(1)
+			return
+		}
+	}
 }
 
 // publicKey is what a key says, if it is one that tokens may be signed with.

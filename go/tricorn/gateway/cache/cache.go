@@ -96,7 +96,9 @@ type Answers struct {
 }
 
 type flight struct {
-	began      time.Duration
+	began time.Duration
+	// second says that the answer may come from the second cache, and so be older than the question.
+	second     bool
 	generation int64
 	epoch      uint64
 	done       chan struct{}
@@ -190,27 +192,29 @@ func (c *Answers) fly(
 	ctx context.Context, key Key, ttl, since time.Duration, ask Ask, useSecond bool,
 ) *flight {
 	generation, epoch := c.options.Generation(), c.epochs.of(key.Method)
+	shared := c.options.Second != nil && c.sharable(key, ttl, since)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	going := c.flights[key]
-	if going != nil && going.began > since && going.generation == generation && going.epoch == epoch {
+	if going != nil && going.began > since && going.generation == generation && going.epoch == epoch &&
+		(shared || !going.second) {
 		return going
 	}
 	going = &flight{
-		began: c.options.Clock(), generation: generation, epoch: epoch, done: make(chan struct{}),
+		began: c.options.Clock(), second: useSecond && shared, generation: generation, epoch: epoch,
+		done: make(chan struct{}),
 	}
 	c.flights[key] = going
-	go c.run(context.WithoutCancel(ctx), key, ttl, going, since, ask, useSecond)
+	go c.run(context.WithoutCancel(ctx), key, ttl, going, shared, ask)
 	return going
 }
 
 func (c *Answers) run(
-	ctx context.Context, key Key, ttl time.Duration, going *flight, since time.Duration, ask Ask, useSecond bool,
+	ctx context.Context, key Key, ttl time.Duration, going *flight, shared bool, ask Ask,
 ) {
 	defer close(going.done)
 	kept := &entry{began: going.began, expires: going.began + ttl, generation: going.generation, epoch: going.epoch}
-	shared := c.options.Second != nil && c.sharable(key, ttl, since)
-	if useSecond && shared {
+	if going.second {
 		if answer, left, ok := c.options.Second.Get(ctx, c.sharedKey(key, going.generation)); ok && left <= ttl {
 			kept.answer = answer
 			kept.began, kept.expires = going.began-(ttl-left), going.began+left

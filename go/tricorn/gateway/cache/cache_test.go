@@ -311,6 +311,68 @@ func TestWhatAnotherGatewayWasToldIsGoodHereUnlessTheCallerWroteOrSomethingChang
 	assert.Equal(t, "201", third.get(shared, "ann"))
 }
 
+func TestWhatAnotherGatewayWasToldIsForTheSameUserRequestAndBindingsAlone(t *testing.T) {
+	second := &shelf{kept: make(map[string]*cache.Answer)}
+	made := 0
+	read := func(key cache.Key, generation int64) string {
+		b := newBench(t, func(options *cache.Options) { options.Second = second })
+		b.generation, b.asked = generation, 100*made
+		made++
+		return b.get(key, key.User)
+	}
+	mine := cache.Key{Method: "m", User: "ann", Roles: "seller", Request: "r"}
+	changed := func(change func(*cache.Key)) cache.Key {
+		key := mine
+		change(&key)
+		return key
+	}
+
+	got := []string{
+		read(mine, 1), read(mine, 1), read(mine, 2),
+		read(changed(func(key *cache.Key) { key.User = "bob" }), 1),
+		read(changed(func(key *cache.Key) { key.User = "" }), 1),
+		read(changed(func(key *cache.Key) { key.Roles = "" }), 1),
+		read(changed(func(key *cache.Key) { key.Method = "n" }), 1),
+		read(changed(func(key *cache.Key) { key.Request = "q" }), 1),
+		read(changed(func(key *cache.Key) { key.User, key.Roles = "anns", "eller" }), 1),
+	}
+
+	assert.Equal(t, []string{"1", "1", "201", "301", "401", "501", "601", "701", "801"}, got)
+}
+
+// held is a Second that gives nothing before it may.
+type held struct {
+	*shelf
+	asked, goOn chan struct{}
+}
+
+func (h *held) Get(ctx context.Context, key string) (*cache.Answer, time.Duration, bool) {
+	close(h.asked)
+	<-h.goOn
+	return h.shelf.Get(ctx, key)
+}
+
+func TestWhoeverWroteDoesNotShareWhatAnotherGatewayWasToldBefore(t *testing.T) {
+	second := &shelf{kept: make(map[string]*cache.Answer)}
+	newBench(t, func(options *cache.Options) { options.Second = second }).get(shared, "")
+	slow := &held{second, make(chan struct{}), make(chan struct{})}
+	b := newBench(t, func(options *cache.Options) { options.Second = slow })
+	b.asked = 100
+	b.Wrote("ann")
+	b.pass(time.Second)
+	others := make(chan string, 1)
+	go func() {
+		found, _ := b.Get(t.Context(), shared, ttl, "bob", b.ask)
+		others <- string(found.Body)
+	}()
+	<-slow.asked
+
+	mine := b.get(shared, "ann")
+	close(slow.goOn)
+
+	assert.Equal(t, []string{"101", "1"}, []string{mine, <-others})
+}
+
 func TestTheAgeOfASharedAnswerCountsFromItsFirstQuestion(t *testing.T) {
 	second := &shelf{kept: make(map[string]*cache.Answer)}
 	share := func(options *cache.Options) { options.Second = second }

@@ -1,7 +1,10 @@
 package drain
 
 import (
+	"bufio"
+	"bytes"
 	"net/http"
+	"net/textproto"
 	"strings"
 	"testing"
 
@@ -135,4 +138,30 @@ func TestOnlyTheWholePrefaceAtTheBeginningMakesAConnectionOneOfFrames(t *testing
 	watched = &framing{}
 	watched.see([]byte(get))
 	assert.False(t, watched.see([]byte(preface)))
+}
+
+// FuzzALengthBesideChunksIsFound has net/http's own reader of headers say what the first head announced.
+func FuzzALengthBesideChunksIsFound(f *testing.F) {
+	for at, sent := range []string{both, both + chunks, chunkedHead + inside, get + both, strings.ReplaceAll(both, "\r\n", "\n")} {
+		f.Add([]byte(sent), uint(at*11))
+	}
+	f.Fuzz(func(t *testing.T, sent []byte, cut uint) {
+		request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(sent)))
+		if err != nil || len(request.TransferEncoding) == 0 {
+			return
+		}
+		lines := textproto.NewReader(bufio.NewReader(bytes.NewReader(sent)))
+		_, _ = lines.ReadLine()
+		header, _ := lines.ReadMIMEHeader()
+		at := cut % uint(len(sent))
+
+		whole, pieces := found([]string{string(sent)}, -1), found([]string{string(sent[:at]), string(sent[at:])}, -1)
+
+		if _, announced := header["Content-Length"]; announced && !whole {
+			t.Fatalf("the length in %q is not found", sent)
+		}
+		if whole != pieces {
+			t.Fatalf("%q says something else in one piece than cut at %d", sent, at)
+		}
+	})
 }

@@ -20,7 +20,6 @@ import (
 
 const (
 	connectTime = 2 * time.Second
-	headTime    = 30 * time.Second
 	idleTime    = 5 * time.Second
 	ours        = "Tricorn-"
 )
@@ -39,14 +38,22 @@ type Mounts struct {
 	trusts func(peer string) bool
 }
 
+// body is one that has its time to come.
+type body interface {
+	Within(limit time.Duration)
+	Late() bool
+}
+
+type bodyKey struct{}
+
 type mounted struct {
 	prefix  string
 	handler http.Handler
 }
 
-// New makes mounts ready. trusts tells whose X-Forwarded-* headers are believed. It fails when a prefix takes everything or stands twice, and when
-// a socket is missing.
-func New(declared []Mount, trusts func(peer string) bool) (*Mounts, error) {
+// New makes mounts ready. patience is how long a request's body may take to come, and then the head of its answer; trusts tells whose X-Forwarded-*
+// headers are believed. It fails when a prefix takes everything or stands twice, and when a socket is missing.
+func New(declared []Mount, patience time.Duration, trusts func(peer string) bool) (*Mounts, error) {
 	made := &Mounts{trusts: trusts}
 	for _, mount := range declared {
 		prefix := strings.TrimRight(mount.Prefix, "/")
@@ -59,7 +66,7 @@ func New(declared []Mount, trusts func(peer string) bool) (*Mounts, error) {
 		if mount.Socket == "" {
 			return nil, fmt.Errorf("the mount %s needs a socket", prefix)
 		}
-		made.mounts = append(made.mounts, mounted{prefix, made.proxy(mount.Socket)})
+		made.mounts = append(made.mounts, mounted{prefix, made.proxy(mount.Socket, patience)})
 	}
 	slices.SortFunc(made.mounts, func(a, b mounted) int { return len(b.prefix) - len(a.prefix) })
 	return made, nil
@@ -75,16 +82,16 @@ func (m *Mounts) Find(path string) http.Handler {
 	return nil
 }
 
-func (m *Mounts) proxy(socket string) http.Handler {
+func (m *Mounts) proxy(socket string, patience time.Duration) http.Handler {
 	dialer := &net.Dialer{Timeout: connectTime}
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Rewrite: m.rewrite,
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socket)
 			},
 			DisableCompression:    true,
-			ResponseHeaderTimeout: headTime,
+			ResponseHeaderTimeout: patience,
 			// A request on a kept connection is lost when the server closes it meanwhile; a new one to a unix socket costs little.
 			DisableKeepAlives: true,
 			IdleConnTimeout:   idleTime,
@@ -92,6 +99,13 @@ func (m *Mounts) proxy(socket string) http.Handler {
 		FlushInterval: -1,
 		ErrorHandler:  unavailable,
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if limited, ok := r.Body.(body); ok {
+			limited.Within(patience)
+			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, limited))
+		}
+		proxy.ServeHTTP(w, r)
+	})
 }
 
 // rewrite takes off what outsiders must not say: the platform's own headers, and X-Forwarded-* unless a trusted proxy sent them.
@@ -101,13 +115,13 @@ func (m *Mounts) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	pr.Out.Host = pr.In.Host
 	for name := range pr.Out.Header {
-		if strings.HasPrefix(name, ours) {
+		if strings.HasPrefix(name, ours) || isForwarded(name) {
 			delete(pr.Out.Header, name)
 		}
 	}
 	if m.trusts(x.Peer) {
 		for name, values := range pr.In.Header {
-			if strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" {
+			if isForwarded(name) {
 				pr.Out.Header[name] = slices.Clone(values)
 			}
 		}
@@ -116,8 +130,17 @@ func (m *Mounts) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header.Add("X-Forwarded-For", x.Peer)
 }
 
+func isForwarded(name string) bool {
+	return strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded"
+}
+
 func unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchange.Of(r.Context())
+	if limited, ok := r.Context().Value(bodyKey{}).(body); ok && limited.Late() {
+		x.Refuse(w, r, problem.New(contract.ReasonDeadlineExceeded, "the body did not come in time").
+			WithStatus(http.StatusRequestTimeout).WithHeader("Connection", "close"))
+		return
+	}
 	if r.Context().Err() != nil {
 		x.Status, x.Code = contract.Entry(contract.ReasonCancelled).HTTP, contract.ReasonCancelled
 		return

@@ -17,9 +17,10 @@ var take = redis.NewScript(`
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
-local next = math.max(arrival, now) + interval
 local tolerance = interval * burst
+-- None is further ahead, unless the clock was: it may have been set back since.
+local arrival = math.min(tonumber(redis.call('GET', KEYS[1]) or now), now + tolerance)
+local next = math.max(arrival, now) + interval
 local excess = next - now - tolerance
 if excess > 1 then
   return {0, 0, math.ceil(next - interval - now), math.ceil(excess)}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -129,6 +130,20 @@ func TestABurstComesBackOneByOne(t *testing.T) {
 	require.True(t, take(t, store, "a", rate).Allowed)
 
 	assert.Eventually(t, func() bool { return take(t, store, "a", rate).Allowed }, patience, time.Millisecond)
+}
+
+func TestACallerIsNotHeldBackByAClockThatWasAhead(t *testing.T) {
+	server := start(t)
+	store := shared.NewLimits(server.open(), alone())
+	raw := redis.NewClient(&redis.Options{Network: "unix", Addr: server.socket()})
+	defer func() { _ = raw.Close() }()
+	ahead := time.Now().Add(time.Hour).UnixMicro()
+	require.NoError(t, raw.Set(t.Context(), "library:limit:a", ahead, 0).Err())
+
+	verdict := take(t, store, "a", limits.Rate{Limit: 2, Period: 2 * time.Minute})
+
+	assert.False(t, verdict.Allowed)
+	assert.LessOrEqual(t, verdict.RetryAfter, time.Minute)
 }
 
 func TestWhileRedisIsAwayOpenClassesAreCountedAloneAndClosedOnesRefused(t *testing.T) {

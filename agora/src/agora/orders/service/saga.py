@@ -68,9 +68,7 @@ class Saga:
         """Takes a placed order to its end: stock sold, money captured."""
         order = await self._sell_stock(order)
         await failpoint("orders.stock_confirmed")
-        await self._payments.capture(
-            payments.CaptureRequest(key=f"{order.order_id}:capture", payment_id=order.payment_id or "")
-        )
+        await self._capture(order, order.payment_id or "")
         await failpoint("orders.captured")
         return await self._move(order, State.COMPLETED, open_=False)
 
@@ -173,11 +171,25 @@ class Saga:
                 return
             raise
         if payment.state == payments.Payment.STATE_AUTHORISED:
-            await self._payments.void(payments.VoidRequest(key=f"{order.order_id}:void", payment_id=payment.payment_id))
-        elif payment.state == payments.Payment.STATE_CAPTURED:
+            payment = await self._let_go(order, payment.payment_id)
+        if payment.state == payments.Payment.STATE_CAPTURED:
             await self._payments.refund(
                 payments.RefundRequest(key=f"{order.order_id}:refund", payment_id=payment.payment_id)
             )
+
+    async def _let_go(self, order: Order, payment_id: str) -> payments.Payment:
+        try:
+            return await self._payments.void(payments.VoidRequest(key=f"{order.order_id}:void", payment_id=payment_id))
+        except Refusal as refusal:
+            if refusal.reason != Reason.INVALID_STATE:
+                raise
+        # Whoever worked on the order before had the money taken, which is not booked yet: the same call once more books it.
+        return await self._capture(order, payment_id)
+
+    async def _capture(self, order: Order, payment_id: str) -> payments.Payment:
+        return await self._payments.capture(
+            payments.CaptureRequest(key=f"{order.order_id}:capture", payment_id=payment_id)
+        )
 
     async def _give_stock_back(self, order: Order) -> None:
         # Reserving again with the same key finds the reservation, should its id not have been written down before a crash.

@@ -45,7 +45,7 @@ class NotPossibleError(Exception):
 class Acquirer(Protocol):
     """Everything happens once for each key and kind, and is remembered: asking again gives the same answer.
 
-    Every method may raise `AnswerLostError`.
+    Every method may raise `AnswerLostError`, and `KeyMismatchError`, which says that nothing was changed.
     """
 
     async def authorise(self, key: str, amount: Money, method: str) -> Authorisation:
@@ -53,7 +53,6 @@ class Acquirer(Protocol):
 
         Raises:
             UnknownMethodError: Nothing was remembered.
-            KeyMismatchError: Nothing was changed.
         """
         ...
 

@@ -50,6 +50,10 @@ class Payment:
     update_time: datetime
 
 
+class KeyTakenError(Exception):
+    """The key has an answer already, of this request or of another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a key was answered once and is answered for ever: the payment as it was then, or a refusal."""

@@ -8,7 +8,7 @@ from operator import itemgetter
 import asyncpg
 
 from agora.payments.domain.ledger import Entry
-from agora.payments.domain.payment import Answer, Kind, Payment, State
+from agora.payments.domain.payment import Answer, KeyTakenError, Kind, Payment, State
 from tricorn.contract import Refusal
 from tricorn.data import Database, Record, Together, uuid7
 
@@ -26,7 +26,7 @@ _READ = f"SELECT {_COLUMNS} FROM payment WHERE payment_id = $1"
 _READ_WITH_ANSWER = f"""
 SELECT {_COLUMNS}, {_ANSWER_COLUMNS}
 FROM (VALUES (1)) AS always LEFT JOIN payment ON payment.payment_id = $1
-    LEFT JOIN operation ON operation.kind = $2 AND operation.key = $3 AND operation.payment_id = payment.payment_id
+    LEFT JOIN operation ON operation.kind = $2 AND operation.key = $3 AND payment.payment_id IS NOT NULL
 """
 
 _READ_ANSWER = f"""
@@ -85,7 +85,10 @@ class PaymentsRepository:
         return _payment(row) if row else None
 
     async def with_answer(self, payment_id: str, kind: Kind, key: str) -> tuple[Payment, Answer | None] | None:
-        """A payment, and what the key was answered if it was used for it; None when there is no such payment."""
+        """A payment, and what the key was answered, for whichever payment that was; None when there is no such payment.
+
+        The answer's own payment is right only if that was this one, which its fingerprint tells.
+        """
         row = await self._with_answer(payment_id, kind, key)
         return (_payment(row), _answer(row)) if row else None
 
@@ -119,7 +122,11 @@ class PaymentsRepository:
     async def change(
         self, before: Payment, after: Payment, *, kind: Kind, key: str, fingerprint: bytes, entries: Sequence[Entry]
     ) -> Payment | None:
-        """Stores a change with its answer and booking. None: it is no longer as before, or the key is taken."""
+        """Stores a change with its answer and its booking. None: the payment is no longer as before.
+
+        Raises:
+            KeyTakenError: The key has an answer; nothing was stored.
+        """
         try:
             changed = await self._change(
                 before.payment_id,
@@ -136,7 +143,7 @@ class PaymentsRepository:
                 *_columns(entries),
             )
         except asyncpg.UniqueViolationError:
-            return None
+            raise KeyTakenError(key) from None
         return replace(after, update_time=changed[0]) if changed else None
 
     async def refuse(self, payment: Payment, kind: Kind, key: str, fingerprint: bytes, refusal: Refusal) -> None:
