@@ -98,7 +98,11 @@ class Toy:
         """Builds what was written, as `verify` does while the application runs."""
         folder = self.home / "build" / self._program
         subprocess.run(
-            ["sh", "build.sh"], cwd=self.folder / "native", env={**os.environ, "TRICORN_BUILD": str(folder)}, check=True
+            ["sh", "build.sh"],
+            cwd=self.folder / "native",
+            env={**os.environ, "TRICORN_BUILD": str(folder)},
+            timeout=60,
+            check=True,
         )
 
     def vouch(self) -> None:
