@@ -1,7 +1,9 @@
 """The receiver of spans: what it takes, from whom, and how much of it is kept."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -35,6 +37,19 @@ async def test_what_is_posted_is_kept_after_its_length(keeper: Mapping[str, str]
     path = tmp_path / FOLDER / CURRENT
     assert path.read_bytes() == b"\0\0\0\3one\0\0\0\5three"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_who_asks_for_it_finds_the_connection_closed_behind_the_answer(keeper: Mapping[str, str]) -> None:
+    address = urlsplit(keeper["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+    token = keeper["OTEL_EXPORTER_OTLP_TRACES_HEADERS"].replace("=", ": ", 1)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(f"POST {address.path} HTTP/1.1\r\n{token}\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx".encode())
+
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    writer.close()
 
 
 async def test_who_does_not_know_the_token_writes_nothing(keeper: Mapping[str, str], tmp_path: Path) -> None:

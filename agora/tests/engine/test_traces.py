@@ -24,6 +24,7 @@ class Collector:
         self.received: asyncio.Queue[ExportTraceServiceRequest] = asyncio.Queue()
         self.heads: list[str] = []
         self.endpoint = ""
+        self.closes = True
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator["Collector"]:
@@ -39,7 +40,10 @@ class Collector:
         self.received.put_nowait(ExportTraceServiceRequest.FromString(await reader.readexactly(length)))
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
-        writer.close()
+        if self.closes:
+            writer.close()
+        else:
+            await reader.read()
 
 
 @pytest.fixture
@@ -97,6 +101,19 @@ async def test_a_call_without_a_trace_begins_one(binary: Path, tmp_path: Path, c
 
     assert first.parent_span_id == second.parent_span_id == b""
     assert first.trace_id != second.trace_id
+
+
+async def test_a_collector_that_leaves_connections_open_is_not_waited_for(
+    binary: Path, tmp_path: Path, collector: Collector
+) -> None:
+    collector.closes = False
+    async with started(binary, tmp_path, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}) as engine:
+        await engine.call(METHOD, pb.PriceProductsRequest(tier=pb.TIER_GOLD))
+        engine.process.terminate()
+        assert await engine.ended() == 0
+        assert "spans could not be sent" not in engine.events()
+
+    assert not collector.received.empty()
 
 
 async def test_a_collector_that_cannot_be_reached_costs_spans_and_no_calls(binary: Path, tmp_path: Path) -> None:

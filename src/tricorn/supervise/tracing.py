@@ -111,7 +111,7 @@ class SpanKeeper:
             body = await reader.readexactly(int(length))
         self._keep(body)
         writer.write(_GOOD)
-        return True
+        return fields.get("connection", "").lower() != "close"
 
     def _keep(self, body: bytes) -> None:
         path = self._folder / CURRENT
