@@ -249,6 +249,6 @@ def test_a_whole_run_uses_the_cores_unless_it_is_told_how_or_wants_one_place_to_
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert side_by_side(["-k", "x"])[:2] == ["-n", "4"]
 
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert side_by_side(["-k", "x"])[:2] == ["-n", "3"]
     assert side_by_side(["-n", "0"]) == side_by_side(["-x"]) == side_by_side(["--pdb"]) == []

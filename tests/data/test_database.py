@@ -128,6 +128,17 @@ async def test_a_statement_that_takes_too_long_exceeds_the_deadline(pears: Datab
     assert refusal.value.reason == PlatformReason.DEADLINE_EXCEEDED
 
 
+@pytest.mark.parametrize("kind", ["text", "text[]", "jsonb"])
+async def test_a_text_that_cannot_be_stored_is_its_senders_fault(pears: Database, kind: str) -> None:
+    value: object = {"text": "a\0b", "text[]": ["a", "\0"], "jsonb": '"a\\u0000b"'}[kind]
+
+    with pytest.raises(Refusal) as refusal:
+        await pears.fetchval(f"select $1::{kind}", value)
+
+    assert (refusal.value.reason, refusal.value.retry_after) == (PlatformReason.INVALID_ARGUMENT, None)
+    assert await pears.fetchval("select 1") == 1
+
+
 async def test_a_job_may_take_longer_than_a_request(pears: Database) -> None:
     async with pears.transaction(statement_seconds=90) as connection:
         during = await connection.fetchval("show statement_timeout")

@@ -1,4 +1,4 @@
-"""The same broadcasts, followed by a process in Go that may read what is published; and events that Go writes, relayed by Python."""
+"""The same broadcasts, followed by a process in Go that may read what is published; events that Go writes, relayed by Python; and Go's sink."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_go_follows_published_events_and_what_it_publishes_is_delivered(da
         done = await asyncio.create_subprocess_exec(
             "go", "test", "-race", "-count=1", "-v", "./events",
             cwd=GO,
-            env={**os.environ, "TRICORN_DATABASE_SHOP": made.url("shop")},
+            env={**os.environ, "TRICORN_DATABASE_SHOP": made.url("shop"), "TRICORN_DATABASE_BOOKS": made.url("books")},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from tricorn.events.poke import REDRIVE
 from tricorn.events.relay import Relay
 
 _LOOKS_FOR_REDRIVEN = "SELECT DISTINCT"
-_READS_LETTERS = "WHERE d.state <> 'dropped' ORDER BY o.position"
+_READS_LETTERS = "WITH ORDINALITY"
 _ADRIFT = """
 SELECT count(*) FROM outbox o WHERE NOT EXISTS (SELECT FROM outbox_pending p WHERE p.position = o.position)
 AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.position = o.position)
@@ -207,6 +207,56 @@ async def test_dead_letters_of_no_more_aggregates_than_allowed_are_in_memory_at_
     assert max(map(len, read)) == 10
     assert len(await ledger.effects(db.books)) == 30
     assert await list_dead_letters(db.shop) == []
+
+
+async def test_no_more_dead_letters_of_an_aggregate_than_allowed_are_in_memory_at_once_and_nothing_overtakes_them(
+    db: Any,
+) -> None:
+    read: list[int] = []
+
+    class Counted(Database):
+        async def fetch(self, sql: str, *args: Any) -> list[Any]:
+            rows = await super().fetch(sql, *args)
+            if _READS_LETTERS in sql:
+                read.append(len(rows))
+            return rows
+
+    async def publish_more(value: str, meta: Any) -> None:
+        if value == "old" and meta.sequence % 3 == 0:
+            await ledger.publish(db.shop, meta.subject, "new")
+            relay.poke()
+
+    await db.books.execute("INSERT INTO poison VALUES ('bad')")
+    for subject in ("order-1", "order-2"):
+        await ledger.publish(db.shop, subject, "bad", *(["old"] * 12))
+    async with asyncio.timeout(30), Counted(db.shop.url, size=4) as shop:
+        relay = ledger.relay_for(shop, ledger.bookkeeper(db.books, before=publish_more), in_the_works=5)
+        async with ledger.running(relay):
+            await relay.drained()
+            await db.books.execute("DELETE FROM poison")
+            await redrive(db.shop, "shop")
+            await relay.drained()
+
+    assert max(read) == 6  # one more than there is room for tells that there is more
+    assert await ledger.effects(db.books) == {subject: list(range(1, 18)) for subject in ("order-1", "order-2")}
+    assert await list_dead_letters(db.shop) == []
+
+
+async def test_what_fails_again_is_not_delivered_once_more_though_there_was_no_room_for_the_rest(db: Any) -> None:
+    await db.books.execute("INSERT INTO poison VALUES ('bad')")
+    await ledger.publish(db.shop, "order-1", "bad", *(["old"] * 12))
+    relay = ledger.relay_for(db.shop, ledger.bookkeeper(db.books), in_the_works=5)
+    async with asyncio.timeout(30), ledger.running(relay):
+        await relay.drained()
+        await redrive(db.shop, "shop")
+        await relay.drained()
+        await ledger.publish(db.shop, "order-1", "new")
+        await relay.drained()
+
+    letters = await list_dead_letters(db.shop)
+    assert [letter.attempts for letter in letters] == [2 * ledger.FAST.attempts, *([0] * 13)]
+    assert not any(letter.redrive for letter in letters)
+    assert await ledger.effects(db.books) == {}
 
 
 async def test_an_error_that_no_table_takes_holds_nothing_up(db: Any) -> None:

@@ -189,6 +189,42 @@ async def test_a_remembered_token_is_checked_again_when_its_key_was_withdrawn(is
     assert authenticator.remembered(mine) is not None
 
 
+async def test_a_withdrawn_key_is_noticed_though_nobody_names_another(issuer: Any) -> None:
+    now = [100.0]
+    authenticator = Authenticator(issuer.config(renew_interval=30.0), clock=lambda: now[0])
+    stolen = f"Bearer {issuer.token('mallory', exp=int(time.time()) + 10**9)}"
+    await authenticator.authenticate(stolen)
+    issuer.shown = ["k2"]
+    assert authenticator.remembered(stolen) is not None
+    assert issuer.questions == 1
+    now[0] += 60
+
+    assert authenticator.remembered(stolen) is not None  # it waits for nobody
+    for _ in range(10):  # the question is answered meanwhile
+        await asyncio.sleep(0)
+
+    assert authenticator.remembered(stolen) is None
+    with pytest.raises(Refusal):
+        await authenticator.authenticate(stolen)
+    assert issuer.questions == 2
+
+
+async def test_keys_that_are_old_stay_good_while_the_issuer_is_down_which_is_asked_now_and_then(issuer: Any) -> None:
+    now = [100.0]
+    authenticator = Authenticator(issuer.config(renew_interval=30.0), clock=lambda: now[0])
+    mine = f"Bearer {issuer.token('ann', exp=int(time.time()) + 10**9)}"
+    await authenticator.authenticate(mine)
+    issuer.is_down = True
+
+    for _ in range(3):
+        now[0] += 60
+        for _ in range(10):
+            assert await authenticator.authenticate(mine)
+            await asyncio.sleep(0)
+
+    assert issuer.questions == 4
+
+
 async def test_invented_key_ids_cause_one_question_at_a_time_and_few_of_them(issuer: Any) -> None:
     keys = KeySet(issuer.config(refresh_interval=5.0), lambda: 100.0)
 

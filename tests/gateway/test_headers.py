@@ -9,6 +9,7 @@ import pytest
 
 from tricorn.contract import Refusal
 from tricorn.gateway import CorsConfig
+from tricorn.telemetry import traceparent
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -116,6 +117,17 @@ async def test_the_callers_trace_and_request_id_come_back(client: httpx.AsyncCli
     assert own.headers["x-request-id"] == own.headers["x-trace-id"]
     assert "call;dur=" in good.headers["server-timing"]
     assert "total;dur=" in good.headers["server-timing"]
+
+
+async def test_a_caller_does_not_say_whether_their_trace_is_recorded(
+    client: httpx.AsyncClient, backend: Any, toy: Any
+) -> None:
+    backend.answers["GetBook"] = lambda _: toy.Book(title=traceparent())
+
+    answer = await client.get("/v1/books/b1", headers={"traceparent": f"00-{'7' * 32}-b7ad6b7169203331-00"})
+
+    _, trace, _, flags = answer.json()["title"].split("-")
+    assert (trace, flags) == ("7" * 32, "01")
 
 
 async def test_an_unknown_exception_is_a_500_that_shows_nothing(client: httpx.AsyncClient, backend: Any) -> None:

@@ -1,10 +1,11 @@
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tricorn.gateway import Mount
+from tricorn.gateway import Limits, Mount
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -61,6 +62,29 @@ async def test_headers_that_outsiders_must_not_set_do_not_arrive(make_gateway: A
     assert not {b"tricorn-user", b"x-forwarded-for", b"x-forwarded-proto"} & first.keys()
     assert second[b"x-forwarded-for"] == b"1.1.1.1"
     assert b"tricorn-user" not in second
+
+
+async def test_only_an_answer_that_says_that_something_changed_ends_what_is_kept(
+    make_gateway: Any, make_client: Any, backend: Any, toy: Any
+) -> None:
+    versions = iter(range(1, 9))
+    backend.answers["GetShelf"] = lambda _: toy.Shelf(version=next(versions))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del receive
+        said = [(b"Tricorn-Changed", b"1")] if scope["path"] == "/admin/changed" else []
+        await send({"type": "http.response.start", "status": 302, "headers": said})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with make_client(make_gateway(mounts=[Mount("/admin", app=app)])) as client:
+        seen = []
+        for path in ("/admin/form", "/admin/changed", "/admin/form"):
+            seen.append((await client.get("/v1/shelves/s1")).json()["version"])
+            told = (await client.post(path)).headers
+            assert "tricorn-changed" not in told
+        seen.append((await client.get("/v1/shelves/s1")).json()["version"])
+
+    assert seen == [1, 1, 2, 2]
 
 
 async def test_start_and_stop_reach_the_mounts_that_know_them(make_gateway: Any) -> None:
@@ -135,6 +159,12 @@ async def upstream(path: str) -> asyncio.Server:
             (int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: ")), 0
         )
         body = await reader.readexactly(length) if length else b""
+        if b"transfer-encoding: chunked" in head.lower():
+            try:
+                body = await reader.readuntil(b"0\r\n\r\n")
+            except asyncio.IncompleteReadError:  # it was not passed on to its end
+                writer.close()
+                return
         answer = head + body
         writer.write(b"HTTP/1.1 201 Created\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(answer), answer))
@@ -157,6 +187,33 @@ async def test_a_request_below_a_socket_mount_goes_to_the_other_process(
     assert answer.text.endswith("hello")
     assert "x-forwarded-for: 203.0.113.7" in answer.text
     assert "tricorn-user" not in answer.text
+
+
+async def _chunks(size: int) -> AsyncIterator[bytes]:
+    for _ in range(size // 100):
+        yield b"x" * 100
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_a_body_for_a_mount_may_be_as_large_as_any_other(
+    make_gateway: Any, make_client: Any, tmp_path: Any, is_elsewhere: bool
+) -> None:
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 201, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    path = str(tmp_path / "s")
+    mount = Mount("/live", socket=path) if is_elsewhere else Mount("/live", app=reads)
+    other = await upstream(path)
+    async with other, make_client(make_gateway(mounts=[mount], limits=Limits(body=1000))) as client:
+        taken = await client.post("/live", content=b"x" * 1000)
+        refused = [await client.post("/live", content=body) for body in (b"x" * 1001, _chunks(2000))]
+
+    assert taken.status_code == 201
+    assert [(each.status_code, each.json()["code"]) for each in refused] == [(413, "PAYLOAD_TOO_LARGE")] * 2
+    assert {each.headers["connection"] for each in refused} == {"close"}
 
 
 async def test_a_process_that_is_not_there_is_503(make_gateway: Any, make_client: Any, tmp_path: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.toy.toy_application import toy  # noqa: F401 - a fixture
 
 from tricorn.host import load_manifest
-from tricorn.prove.gateways import gateway_evidence_path, gateway_freshness, save_gateway_evidence
+from tricorn.prove.gateways import gateway_evidence_path, gateway_freshness, gateway_prints, save_gateway_evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,8 @@ def application(toy: Path, tmp_path: Path) -> Manifest:  # noqa: F811 - the fixt
 
 
 def _save(application: Manifest, *, requests: int = 640, different: int = 0) -> None:
-    save_gateway_evidence(application, "go", cases=600, requests=requests, known=3, different=different)
+    found = {"cases": 600, "requests": requests, "known": 3, "different": different}
+    assert save_gateway_evidence(application, "go", gateway_prints(application), **found)
 
 
 def test_fresh_evidence_speaks_for_both_gateways(application: Manifest) -> None:
@@ -53,6 +54,16 @@ def test_fresh_evidence_speaks_for_both_gateways(application: Manifest) -> None:
     assert (found.fresh, found.why) == (True, "")
     assert found.evidence is not None
     assert found.evidence.same == 597
+
+
+def test_of_sources_that_changed_while_it_was_taken_there_is_none(application: Manifest) -> None:
+    before = gateway_prints(application)
+    (application.root / "native" / "edge.go").write_text("package edge // faster\n")
+
+    kept = save_gateway_evidence(application, "go", before, cases=600, requests=640, known=3, different=0)
+
+    assert kept is None
+    assert not gateway_evidence_path(application, "go").exists()
 
 
 def test_without_evidence_it_says_what_to_do(application: Manifest) -> None:

@@ -211,6 +211,16 @@ def test_nothing_is_compared_where_only_methods_with_effects_are_called(traffic:
     assert verdict.kind == "go"
 
 
+def test_a_method_that_nobody_calls_holds_up_no_other_and_is_named(traffic: Traffic) -> None:
+    judged = judge()
+    judged.begin_step(2500)
+
+    verdict = looks(judged, traffic, 2500, 10)
+
+    assert verdict.kind == "go"
+    assert judged.unseen == ["List"]
+
+
 def test_quiet_is_when_nobody_called(traffic: Traffic) -> None:
     judged = judge()
     judged.begin_step(0)

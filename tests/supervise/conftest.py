@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from tests.supervise.growing import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +82,12 @@ class Run:
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Iterator[Spec]:
+    with tempfile.TemporaryDirectory(prefix="tc") as sockets:
+        yield Spec(tmp_path, Path(sockets))
 
 
 @pytest.fixture

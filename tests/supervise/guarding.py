@@ -10,6 +10,7 @@ from tests.supervise.traffic import METHOD, PRICES, Traffic
 
 from tricorn.prove.cutover import CutoverPlan
 from tricorn.prove.ledger import Ledger
+from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.guard import Guard
 from tricorn.supervise.home import Home
 from tricorn.supervise.moving import Around
@@ -27,7 +28,6 @@ PLAN = CutoverPlan(
     sample=1000,
     step_seconds=30,
     watch_seconds=0.05,
-    evidence="e" * 64,
 )
 
 
@@ -60,9 +60,17 @@ class Bench:
         self.ledger = Ledger(home)
         self.traffic = Traffic(lambda: self.writer.current)
         self.state = ("", 0)
-        self.guard = Guard(
-            Around(self.writer, self.ledger, self.traffic, lambda *_: self.state, pulse=0.001, quiet=0.05)
-        )
+        self.refused = ""
+        """Why nothing may be cut over; empty: it may."""
+        trouble = (lambda *_: self.state, self._renew, self._permit)
+        self.guard = Guard(Around(self.writer, self.ledger, self.traffic, *trouble, pulse=0.001, quiet=0.05))
+
+    async def _renew(self, *_: str) -> None: ...
+
+    async def _permit(self, *_: object) -> dict[str, str]:
+        if self.refused:
+            raise SuperviseError(self.refused, remedy="verify it")
+        return {"evidence": "e" * 64}
 
     def bind(self, target: str, shares: dict[str, int], by: str = "operator", *, auto: bool = False) -> None:
         self.writer.write(lambda _: [Binding(target, shares, by=by, auto=auto)])

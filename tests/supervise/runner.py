@@ -16,7 +16,7 @@ from tricorn.supervise.limits import Limits
 from tricorn.supervise.progress import PipeProgress
 from tricorn.supervise.supervisor import Plan, Supervisor
 
-TOY, PART, TOOL = (Path(__file__).with_name(name) for name in ("toy.py", "part.py", "tool.py"))
+TOY, TOOL = (Path(__file__).with_name(name) for name in ("toy.py", "tool.py"))
 
 
 class _Store:
@@ -30,13 +30,14 @@ class _Store:
 
 def _part(home: Path, said: dict[str, Any]) -> PartPlan:
     address = f"unix:{said['address']}"
-    command = (sys.executable, str(PART), "--listen", address, "--home", str(home), *said.get("arguments", []))
+    command = (said["program"], "--listen", address, "--home", str(home), *said.get("arguments", []))
     return PartPlan(
         said["name"],
         "other",
         process=ProcessPlan(said["name"], command, address=address),
         build=ProcessPlan(f"build-{said['name']}", (sys.executable, str(TOOL), said["build"])),
         check=ProcessPlan(f"check-{said['name']}", (sys.executable, str(TOOL), said["check"])),
+        permit=ProcessPlan(f"permit-{said['name']}", (sys.executable, str(TOOL), said["permit"])),
         contracts=tuple(said["contracts"]),
     )
 

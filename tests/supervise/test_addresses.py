@@ -78,3 +78,23 @@ def test_metrics_of_every_process_but_the_gateway_s_take_a_free_port(
     environments = {process.name: dict(process.environment) for process in plan.processes}
     assert environments == {"more": {"TRICORN_METRICS_ADDRESS": "127.0.0.1:0"}, "all": {}}
     forget(process.address for process in plan.processes)
+
+
+@pytest.mark.parametrize(("asked", "told"), [(None, "schedtrace=2147483647"), ("", None), ("gctrace=1", None)])
+def test_a_part_in_go_is_told_how_its_scheduler_is_watched_unless_the_operator_says(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, told: str | None
+) -> None:
+    text = (TOY / "tricorn.toml").read_text()
+    for language, contract in {"go": "tally.v1.TallyService", "rust": "notes.v1.NotesService"}.items():
+        text += f'\n[natives.{language}]\nlanguage = "{language}"\nroot = "."\nbuild = ["true"]\nbinary = "part"\n'
+        text += f'sources = ["part"]\ncontracts = ["toy.{contract}"]\n[processes.{language}]\nnative = "{language}"\n'
+    (tmp_path / "tricorn.toml").write_text(f'{text}[shapes.grow]\ngrows = true\nprocesses = ["go", "rust", "all"]\n')
+    monkeypatch.delenv("GODEBUG", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("GODEBUG", asked)
+
+    plan = make_plan(load_manifest(tmp_path), home, shape="grow", host="127.0.0.1", port=0, demo=False)
+
+    heard = {name: part.process.environment.get("GODEBUG") for name, part in plan.parts.items()}
+    assert heard == {"go": told, "rust": None}
+    forget(process.address for process in plan.processes)

@@ -15,7 +15,7 @@ import pytest
 
 from tricorn.host import load_manifest
 from tricorn.host.natives import native_binary
-from tricorn.supervise.building import Build, BuildError
+from tricorn.supervise.building import Build, BuildError, is_of_the_sources
 
 MANIFEST = """
 [application]
@@ -98,6 +98,18 @@ def test_it_builds_when_the_sources_changed_and_only_then(workshop: Workshop) ->
     assert (first.changed, again.changed, third.changed) == (True, False, True)
     assert workshop.binary.read_text() == "two"
     assert "made" in workshop.log.read_text()
+
+
+def test_a_program_is_of_the_sources_that_it_was_built_of_and_of_no_others(workshop: Workshop) -> None:
+    manifest = load_manifest(workshop.root)
+    found = [is_of_the_sources(manifest, "fast", workshop.home)]
+
+    workshop.build()
+    found.append(is_of_the_sources(manifest, "fast", workshop.home))
+    workshop.source("two")
+    found.append(is_of_the_sources(manifest, "fast", workshop.home))
+
+    assert found == [False, True, False]
 
 
 @pytest.mark.parametrize(

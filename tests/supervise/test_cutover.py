@@ -10,8 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.prove.words_application import make_words, set_fault
+from tests.prove.words_application import WORDS, make_words, set_fault
 from tests.supervise.running_words import Words, finish, until
+
+from tricorn.prove.cutover import CutoverPlan
+from tricorn.supervise.control import ControlClient
+from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.home import Home
 
 pytestmark = pytest.mark.slow
 
@@ -200,6 +205,27 @@ def test_with_stale_evidence_nothing_is_moved(rehearsed: Words) -> None:
     assert status == 1
     assert "rust sources changed since the evidence" in said
     assert "tricorn verify words" in said
+
+
+def test_the_supervisor_looks_for_itself_whoever_asks(rehearsed: Words) -> None:
+    methods = (f"{WORDS}/CountWords",)
+    plan = CutoverPlan(WORDS, "words", "rust", (10_000,), methods, (), "somebody", step_seconds=1).to_json()
+    control = ControlClient(Home(rehearsed.home))
+    source = rehearsed.root / "native" / "notes.txt"
+    [rehearsal] = (rehearsed.home / "rehearsals").glob("*Service.rust.json")
+    away = rehearsal.rename(rehearsal.with_suffix(".away"))
+
+    with pytest.raises(SuperviseError, match="the way back of words from rust was never rehearsed"):
+        list(control.stream("cutover.start", plan=plan))
+    away.rename(rehearsal)
+    source.write_text("the sources have changed")
+    try:
+        with pytest.raises(SuperviseError, match="words is not shown to be the same in rust: the rust sources changed"):
+            list(control.stream("cutover.start", plan=plan))
+    finally:
+        source.unlink()
+
+    assert rehearsed.shares() == {}
 
 
 def test_after_a_kill_of_the_supervisor_in_the_middle_python_answers(rehearsed: Words) -> None:

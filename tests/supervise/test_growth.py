@@ -2,91 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from tests.supervise.growing import CONTRACT, Spec, bindings, heard, places, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Start = Callable[..., Any]  # conftest's `start`; gives a conftest.Run
-
-SHOP = {"name": "shop", "gateway": True}
-CONTRACT = "toy.things.v1.ThingsService"
-GOOD = {
-    "contract": CONTRACT,
-    "cases": 12,
-    "passed": 12,
-    "finding": "",
-    "fresh": True,
-    "why": "",
-    "gain": "a thing 9 ms -> 1 ms",
-}
-
-
-class Spec:
-    """A plan with one native part, and the files that say how its build and its check end."""
-
-    def __init__(self, folder: Path, sockets: Path) -> None:
-        self.build, self.check, self.fail = folder / "build", folder / "check", folder / "fail"
-        self.journal = folder / "journal"
-        self.address = sockets / "s"
-        self.builds(built=3)
-        self.finds()
-
-    def builds(self, **line: Any) -> None:
-        self.build.write_text(json.dumps(line))
-
-    def finds(self, **other: Any) -> None:
-        self.check.write_text(json.dumps({"checked": [{**GOOD, **other}]}))
-
-    def plan(self, *, grows: bool = True, **limits: Any) -> dict[str, Any]:
-        part = {
-            "name": "things",
-            "address": str(self.address),
-            "build": str(self.build),
-            "check": str(self.check),
-            "contracts": [CONTRACT],
-            "arguments": ["--fail", str(self.fail), "--journal", str(self.journal)],
-        }
-        shop = {**SHOP, "arguments": ["--journal", str(self.journal)]}
-        endpoints = {CONTRACT: {"python": ["unix:/nowhere"]}}
-        return {"processes": [shop], "parts": [part], "grows": grows, "endpoints": endpoints, "limits": limits}
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Iterator[Spec]:
-    with tempfile.TemporaryDirectory(prefix="tc") as sockets:
-        yield Spec(tmp_path, Path(sockets))
-
-
-def _bindings(run: Any) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads((run.home / "bindings.json").read_text())["bindings"]
-    return said
-
-
-def _places(run: Any) -> dict[str, list[str]]:
-    said: dict[str, list[str]] = json.loads((run.home / "endpoints.json").read_text())["endpoints"][CONTRACT]
-    return said
-
-
-def _state(run: Any) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads((run.home / "state.json").read_text())
-    return said
-
-
-def _notes(run: Any, until: str) -> list[str]:
-    """What is said to the operator until a note that holds some words."""
-    heard: list[str] = []
-    while not heard or until not in heard[-1]:
-        heard += run.until("note")
-    return heard
 
 
 def test_a_part_is_bound_with_one_line_while_the_application_answers(start: Start, spec: Spec) -> None:
@@ -94,14 +22,14 @@ def test_a_part_is_bound_with_one_line_while_the_application_answers(start: Star
     run.until("ready")
     answered = run.get()
 
-    notes = _notes(run, "bound after")
+    notes = heard(run, "bound after")
     [stay] = run.until("settled")
 
     assert stay == []
     assert notes[0] == "things was built in 3 s"
     assert notes[-1].startswith("things -> other   12/12 cases the same   a thing 9 ms -> 1 ms   bound after ")
-    assert _bindings(run)[CONTRACT]["shares"] == {"other": 10_000}
-    assert _places(run) == {"python": ["unix:/nowhere"], "other": [f"unix:{spec.address}"]}
+    assert bindings(run)[CONTRACT]["shares"] == {"other": 10_000}
+    assert places(run) == {"python": ["unix:/nowhere"], "other": [f"unix:{spec.address}"]}
     assert run.get() == answered
 
 
@@ -130,7 +58,7 @@ def test_a_part_that_is_not_shown_to_be_the_same_stays_in_python(
 
     assert len(stay) == 1
     assert stay[0].startswith(f"things stays in python: {said}")
-    assert _bindings(run).get(CONTRACT, {"shares": {}})["shares"] == {}
+    assert bindings(run).get(CONTRACT, {"shares": {}})["shares"] == {}
     assert run.get()
 
 
@@ -151,12 +79,12 @@ def test_a_part_that_cannot_be_built_stays_in_python_and_says_what_to_do(
     run = start(spec.plan())
     run.until("ready")
 
-    notes = _notes(run, "stays in python")
+    notes = heard(run, "stays in python")
     [stay] = run.until("settled")
 
     assert said in notes[-1]
     assert len(stay) == 1
-    assert "other" not in _places(run)
+    assert "other" not in places(run)
     assert run.get()
 
 
@@ -164,7 +92,7 @@ def test_ctrl_c_in_the_middle_of_a_build_leaves_no_process(start: Start, spec: S
     spec.build.write_text("hang")
     run = start(spec.plan())
     run.until("ready")
-    _notes(run, "compiling for ever")
+    heard(run, "compiling for ever")
     family = run.family()
 
     status = run.stop()
@@ -189,26 +117,26 @@ def test_a_supervisor_that_is_killed_takes_its_parts_with_it(start: Start, spec:
 def test_a_part_that_is_killed_is_started_again_and_stays_bound(start: Start, spec: Spec) -> None:
     run = start(spec.plan())
     run.until("settled")
-    first = next(process["pid"] for process in _state(run)["processes"] if process["name"] == "things")
+    first = next(process["pid"] for process in state(run)["processes"] if process["name"] == "things")
 
     os.kill(first, signal.SIGKILL)
-    notes = _notes(run, "things is up again")
+    notes = heard(run, "things is up again")
 
     assert notes[0] == "things was ended by SIGKILL; it is started again"
-    again = next(process for process in _state(run)["processes"] if process["name"] == "things")
+    again = next(process for process in state(run)["processes"] if process["name"] == "things")
     assert again["restarts"] == 1
-    assert _state(run)["parts"][0]["up"]
+    assert state(run)["parts"][0]["up"]
     assert again["pid"] != first
-    assert _bindings(run)[CONTRACT]["shares"] == {"other": 10_000}
+    assert bindings(run)[CONTRACT]["shares"] == {"other": 10_000}
 
 
 def test_a_part_that_gives_no_sign_of_life_is_replaced(start: Start, spec: Spec) -> None:
     run = start(spec.plan(pulse=0.2, silent=1.0))
     run.until("settled")
-    first = next(process["pid"] for process in _state(run)["processes"] if process["name"] == "things")
+    first = next(process["pid"] for process in state(run)["processes"] if process["name"] == "things")
 
     os.kill(first, signal.SIGSTOP)
-    notes = _notes(run, "things is up again")
+    notes = heard(run, "things is up again")
 
     assert "gave no sign of life for 1 s" in notes[0]
     assert not psutil.pid_exists(first)
@@ -220,13 +148,13 @@ def test_a_part_that_fails_again_and_again_is_given_up_and_the_application_stays
     spec.fail.write_text("")
     before = run.get()
 
-    os.kill(next(each["pid"] for each in _state(run)["processes"] if each["name"] == "things"), signal.SIGKILL)
-    notes = _notes(run, "stays in python")
+    os.kill(next(each["pid"] for each in state(run)["processes"] if each["name"] == "things"), signal.SIGKILL)
+    notes = heard(run, "stays in python")
 
     assert "things ended 3 times within 60 s" in notes[-1]
-    assert _bindings(run)[CONTRACT]["shares"] == {}
-    assert "other" not in _places(run)
-    assert _state(run)["parts"][0]["stage"] == "given up"
+    assert bindings(run)[CONTRACT]["shares"] == {}
+    assert "other" not in places(run)
+    assert state(run)["parts"][0]["stage"] == "given up"
     assert run.get() == before
     assert run.stop() == 0
 
@@ -246,7 +174,7 @@ def test_a_shape_that_does_not_grow_is_ready_once_its_parts_are_bound(start: Sta
 
     run.until("ready")
 
-    assert _bindings(run)[CONTRACT]["shares"] == {"other": 10_000}
+    assert bindings(run)[CONTRACT]["shares"] == {"other": 10_000}
     assert run.get()
 
 
@@ -267,30 +195,3 @@ def test_a_shape_that_does_not_grow_fails_with_the_reason(start: Start, spec: Sp
     assert remedy
     assert ("cannot find its key" in log) == (what == "start")
     assert run.process.wait(10) == 1
-
-
-def test_what_an_operator_bound_or_rolled_back_stays_over_restarts(start: Start, spec: Spec) -> None:
-    rolled_back = {"shares": {}, "generation": 1, "by": "operator", "auto": False}
-    home = spec.build.parent / "home"
-    home.mkdir()
-    said = {"version": 1, "generation": 1, "bindings": {CONTRACT: rolled_back}}
-    (home / "bindings.json").write_text(json.dumps(said))
-
-    run = start(spec.plan())
-    run.until("settled")
-
-    assert _bindings(run)[CONTRACT]["shares"] == {}
-    assert _places(run)["other"]
-
-
-def test_what_was_bound_without_an_operator_is_python_s_until_it_was_checked_again(start: Start, spec: Spec) -> None:
-    first = start(spec.plan())
-    first.until("settled")
-    first.stop()
-    spec.build.write_text("hang")
-
-    second = start(spec.plan())
-    second.until("ready")
-
-    assert _bindings(second)[CONTRACT]["shares"] == {}
-    assert "other" not in _places(second)

@@ -15,7 +15,7 @@ from tests.supervise.traffic import METHOD, PRICES
 
 from tricorn.prove.errors import ProveError
 from tricorn.prove.ledger import Entry, Ledger
-from tricorn.prove.place import place
+from tricorn.prove.place import describe, place
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.guard import Guard
 from tricorn.wire.bindings import Binding
@@ -35,7 +35,7 @@ async def test_a_good_candidate_gets_all_calls_step_by_step(bench: Bench) -> Non
     assert [event["share"] for event in events if event["event"] == "step"] == [0, 100, 2500, 10_000]
     assert bench.writer.written == [(share, "cutover") for share in (0, 100, 2500, 10_000, 10_000)]
     assert events[-1]["event"] == "done"
-    assert (bench.held.share, bench.held.auto, bench.held.shadow) == (10_000, False, None)
+    assert (bench.held.share, bench.held.auto, bench.held.shadow) == (10_000, True, None)
     assert place(bench.home, PRICES).startswith("cut over to rust")
 
 
@@ -277,6 +277,83 @@ async def test_a_method_that_is_bound_by_itself_keeps_its_contract_from_moving(b
     assert "tricorn bind price/Price=auto" in raised.value.remedy
 
 
+async def test_without_evidence_nothing_moves_whoever_asks(bench: Bench) -> None:
+    bench.refused = "price is not shown to be the same in rust"
+
+    with pytest.raises(SuperviseError, match="not shown to be the same"):
+        await bench.run()
+
+    assert (bench.writer.written, bench.events) == ([], [])
+
+
+async def test_what_the_ledger_says_it_rests_on_is_what_was_found_and_not_what_was_claimed(bench: Bench) -> None:
+    await bench.run(replace(PLAN, evidence="claimed"))
+
+    assert bench.ledger.entries()[0].facts["evidence"] == "e" * 64
+
+
+async def test_what_is_bound_right_after_it_was_asked_for_is_not_undone(bench: Bench) -> None:
+    events = await bench.guard.start({"plan": PLAN.to_json()})
+    bench.bind(PRICES, {"rust": 5000})
+
+    last = [event async for event in events][-1]
+
+    assert last["event"] == "left"
+    assert (bench.held.share, bench.held.by) == (5000, "operator")
+
+
+async def test_where_the_way_back_cannot_be_written_it_is_tried_until_it_can(bench: Bench) -> None:
+    events = await bench.guard.start({"plan": replace(PLAN, watch_seconds=30).to_json()})
+    await until(events, "step", 2500)
+    path = bench.home / "bindings.json"
+    path.rename(bench.home / "aside")
+    path.mkdir()  # as a full disk: nothing can take its place
+
+    bench.state = ("it ended", 0)
+    stuck = await until(events, "stuck")
+    path.rmdir()
+    last = [event async for event in events][-1]
+
+    assert "cannot be used" in stuck["why"]
+    assert last["event"] == "breach"
+    assert (bench.held.share, bench.held.by) == (0, "guard")
+
+
+async def test_what_an_operator_binds_while_the_way_back_cannot_be_written_stays(bench: Bench) -> None:
+    events = await bench.guard.start({"plan": replace(PLAN, watch_seconds=30).to_json()})
+    await until(events, "step", 2500)
+    path = bench.home / "bindings.json"
+    path.rename(bench.home / "aside")
+    path.mkdir()
+
+    bench.state = ("it ended", 0)
+    await until(events, "stuck")
+    path.rmdir()
+    bench.bind(PRICES, {"rust": 7})
+    last = [event async for event in events][-1]
+
+    assert last["event"] == "left"
+    assert bench.held.shares == {"rust": 7}
+
+
+async def test_nothing_is_begun_by_a_supervisor_that_stops(bench: Bench) -> None:
+    await bench.guard.close()
+
+    with pytest.raises(SuperviseError, match="is stopping"):
+        await bench.run()
+    with pytest.raises(SuperviseError, match="is stopping"):
+        await bench.guard.rehearse({"target": PRICES, "to": "rust"})
+
+
+async def test_a_method_that_nobody_called_holds_up_no_other_and_is_named(bench: Bench) -> None:
+    plan = replace(PLAN, methods=(METHOD, f"{PRICES}/List"), shadowed=(METHOD, f"{PRICES}/List"))
+
+    events = await bench.run(plan)
+
+    assert [event["unseen"] for event in events if event["event"] in {"watching", "done"}] == [["List"], ["List"]]
+    assert "never asked for List" in describe(bench.ledger.entries()[-1])
+
+
 async def test_a_native_part_that_is_not_up_is_nothing_to_move_to(bench: Bench) -> None:
     bench.state = ("it is still being built", 0)
 
@@ -306,6 +383,8 @@ async def test_what_operators_and_grow_bind_is_in_the_ledger_and_what_a_guard_mo
         ("begun", "ada"),
     ]
     assert bench.events.count("bound") == 2
+    bench.writer.write(lambda now: [replace(now.at(PRICES).to("python"), by="grow")])
+    assert bench.ledger.entries()[-1].facts["to"] == {}, "what is bound after a cutover is entered again"
 
 
 async def test_an_entry_of_the_ledger_that_cannot_be_made_is_an_error_of_the_ledger(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -16,6 +17,7 @@ from tests.supervise.raw_client import RawClient
 from tests.supervise.toy_native import Toy
 
 from tricorn.supervise.control import ControlClient
+from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.home import Home
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class Toll(Toy):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toll]:
-    toy = Toll(tmp_path_factory.mktemp("handover"), ADDED, "front")
+    toy = Toll(tmp_path_factory.mktemp("handover"), ADDED, "front", "edge")
     toy.environment["TRICORN_RATE_FACTOR"] = "100000"
     yield toy
     toy.at_home("down")
@@ -222,6 +224,25 @@ def test_one_that_does_not_start_changes_nothing(up: Toll) -> None:
     assert answers(up) == "python"
 
 
+def test_one_whose_address_cannot_be_written_down_does_not_stay(up: Toll) -> None:
+    path = up.home / "endpoints.json"
+    kept = path.rename(up.home / "aside.json")
+    path.mkdir()  # as a full disk: nothing can take its place
+
+    with pytest.raises(SuperviseError, match="cannot be used"):
+        up.choose("other")
+    path.rmdir()
+    kept.rename(path)
+
+    left = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if f"{up.home}/build/edge/front" in (each.info["cmdline"] or ())
+    ]
+    assert left == []
+    assert {answers(up) for _ in range(10)} == {"python"}
+
+
 def test_a_core_that_dies_comes_back_without_the_port(up: Toll) -> None:
     up.choose("other")
     core = next(each["pid"] for each in up.status()["processes"] if each["name"] == "all")
@@ -266,6 +287,62 @@ def test_given_back_to_the_platform_it_is_bound_by_evidence_and_not_without(up: 
     assert "nobody has compared the two gateways" in place
 
 
+def test_one_that_was_built_anew_while_it_ran_has_the_port_again_only_by_evidence(up: Toll) -> None:
+    up.at_home("bind", "gateway=auto")
+    until(lambda: up.gateway()["place"] == "bound by grow", 30)
+    up.writes(build="unseen")
+    up.build()
+
+    os.kill(up.has_port()[1], signal.SIGKILL)
+    until(lambda: "changed since the evidence" in up.gateway()["place"], 60)
+    who, methods = up.has_port()[0], json.loads((up.home / "bindings.json").read_text())["bindings"]
+    up.vouch()
+    up.at_home("bind", "gateway=auto")
+    until(lambda: up.gateway()["place"] == "bound by grow", 60)
+    again = build_of(up)
+    up.writes()
+    up.vouch()
+
+    assert who == "python"
+    assert methods["toy.tally.v1.TallyService/GetTally"]["shares"] == {}
+    assert again == "unseen"
+
+
+def test_one_that_an_operator_chose_keeps_the_port_against_evidence_and_it_is_said(up: Toll) -> None:
+    up.choose("other")
+    _, first = up.has_port()
+    up.writes(build="unseen")
+    up.build()
+
+    os.kill(first, signal.SIGKILL)
+    until(lambda: "without evidence" in up.gateway()["place"], 60)
+    place, who = up.gateway()["place"], up.has_port()[0]
+    up.writes()
+
+    assert who == "other"
+    assert place.startswith("bound by operator; without evidence: the other gateway changed since the evidence")
+
+
+def test_a_rollback_does_not_wait_for_a_build_and_has_the_last_word(up: Toll) -> None:
+    go = up.folder / "go"
+    script = up.folder / "native" / "build.sh"
+    said = script.read_text()
+    script.write_text(f"while [ ! -e {go} ]; do sleep 0.1; done; {said}")
+
+    with ThreadPoolExecutor(1) as pool:
+        choosing = pool.submit(up.choose, "other")
+        until(lambda: part(up)["stage"] == "building", 30)
+        up.choose("python")
+        still_building = not choosing.done()
+        go.write_text("")
+        refused = choosing.exception(60)
+    script.write_text(said)
+
+    assert still_building
+    assert "python was chosen for the gateway meanwhile" in str(refused)
+    assert up.has_port()[0] == "python"
+
+
 def test_the_port_cannot_be_divided(up: Toll) -> None:
     said = up.run("bind", "gateway=other:25", "--home", str(up.home), check=False)
 
@@ -290,6 +367,12 @@ def answers(toy: Toll) -> str:
     """Who answers a new connection now."""
     with urllib.request.urlopen(toy.url + PATH, timeout=30) as answer:  # noqa: S310 - our own
         return "native" if json.loads(answer.read())["notes"] == "4242" else "python"
+
+
+def build_of(toy: Toll) -> str:
+    """Which build of the native gateway answers a new connection now."""
+    with urllib.request.urlopen(toy.url + PATH, timeout=30) as answer:  # noqa: S310 - our own
+        return str(json.loads(answer.read())["build"])
 
 
 def until(holds: Callable[[], bool], seconds: float) -> None:

@@ -12,6 +12,10 @@ import psutil
 import pytest
 from tests.supervise.toy_native import TALLY, Toy
 
+from tricorn.supervise.control import ControlClient
+from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.home import Home
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,13 +70,14 @@ def test_a_killed_part_is_replaced_and_nobody_notices(toy: Toy) -> None:
     assert toy.process("tally")["restarts"] == 1
 
 
-def test_a_second_start_builds_nothing_and_binds_again(toy: Toy) -> None:
+def test_a_second_start_builds_nothing_asks_no_case_again_and_binds_again(toy: Toy) -> None:
     toy.at_home("down")
 
     said = toy.up("--wait", "bound")
 
     assert "was built" not in said
     assert (toy.home / "build" / "tally" / "times").read_text() == "built\n"
+    assert [each["asked"] for each in toy.logged("supervisor", "bound") if "asked" in each] == [2, 0]
     assert toy.who() == "other"
 
 
@@ -111,6 +116,7 @@ def test_a_program_that_was_built_anew_answers_nobody_before_it_was_looked_at(to
 def test_what_is_rehearsed_is_what_was_built_last(toy: Toy) -> None:
     toy.at_home("rollback", "tally")
     toy.writes(build="second")
+    toy.vouch()
     toy.build()
     older = toy.process("tally")["pid"]
 
@@ -118,10 +124,52 @@ def test_what_is_rehearsed_is_what_was_built_last(toy: Toy) -> None:
 
     newer = toy.process("tally")["pid"]
     toy.writes()
+    toy.vouch()
     toy.build()
     toy.at_home("bind", "tally=auto")
+    toy.until(lambda: toy.who() == "other")
     assert "; 0 of " in said
     assert newer != older
+
+
+def test_what_nobody_verified_is_not_rehearsed_on_those_who_call(toy: Toy) -> None:
+    toy.at_home("rollback", "tally")
+    toy.writes(wrong=True)
+    toy.build()
+    control = ControlClient(Home(toy.home))
+
+    typed = toy.run("rehearse", "tally", "--home", str(toy.home), check=False)
+    with pytest.raises(SuperviseError, match="tally is not shown to be the same in other: the other sources changed"):
+        control.call("rehearse", target="toy.tally.v1.TallyService", to="python", language="other")
+    toy.writes()
+    toy.build()
+    toy.at_home("bind", "tally=auto")
+    toy.until(lambda: toy.who() == "other")
+
+    assert typed.returncode == 1
+    assert "tally is not shown to be the same in other: the other sources changed" in typed.stderr
+
+
+def test_evidence_for_newer_sources_says_nothing_of_a_program_of_older_ones(toy: Toy) -> None:
+    older = toy.process("tally")["pid"]
+    toy.writes(build="third")
+    toy.build()
+    toy.writes(build="fourth")
+    toy.vouch()
+
+    os.kill(older, signal.SIGKILL)
+    toy.until(lambda: "built of other sources" in toy.service()["place"])
+    meanwhile = toy.who()
+    toy.at_home("bind", "tally=auto")
+    toy.until(lambda: toy.who() == "other")
+
+    running = (toy.home / "build" / "tally" / "tally").read_text()
+    toy.writes()
+    toy.vouch()
+    toy.at_home("bind", "tally=auto")
+    toy.until(lambda: toy.who() == "other")
+    assert meanwhile == "python"
+    assert "the fourth build" in running
 
 
 def test_stale_evidence_leaves_it_in_python_and_says_so(toy: Toy) -> None:

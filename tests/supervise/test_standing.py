@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 CONTRACT = "shop.goods.v1.GoodsService"
 
 
-def _state(*, up: bool = True, found: str = "python: its evidence is old") -> dict[str, Any]:
+def _state(*, up: bool = True, found: str = "python: its evidence is old", doubt: str = "") -> dict[str, Any]:
     part = {"name": "fast", "language": "rust", "process": "fast", "address": "unix:/nowhere/fast", "up": up}
     return {
         "url": "http://127.0.0.1:1",
         "shape": "grow",
         "phase": "ready",
         "services": [{"name": "goods", "contract": CONTRACT, "process": "all", "address": "unix:/nowhere/all"}],
-        "parts": [{**part, "stage": "up", "contracts": {CONTRACT: found}}],
+        "parts": [
+            {**part, "stage": "up", "contracts": {CONTRACT: found}, "doubts": {CONTRACT: doubt} if doubt else {}}
+        ],
         "processes": [{"name": "all", "pid": os.getpid(), "restarts": 2, "address": ""}],
     }
 
@@ -72,6 +74,14 @@ def test_a_binding_to_a_part_that_is_gone_is_called_that(tmp_path: Path) -> None
 
     assert (service["implementation"], service["shares"]) == ("python", {"python": 10_000})
     assert service["place"] == "bound to rust, which is not there, so python answers"
+
+
+def test_what_an_operator_bound_without_evidence_is_called_that(tmp_path: Path) -> None:
+    _bind(tmp_path, shares={"rust": 10_000}, by="operator", auto=False)
+
+    place = _goods(tmp_path, doubt="the reference changed since")["place"]
+
+    assert place == "bound by operator; without evidence: the reference changed since"
 
 
 def test_a_rollback_is_an_operator_s_choice(tmp_path: Path) -> None:

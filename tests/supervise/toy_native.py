@@ -62,7 +62,7 @@ processes = ["counting", "writing"]
 class Toy:
     """A copy of the toy application with a native part that is a program of the tests."""
 
-    def __init__(self, folder: Path, added: str, program: str = "tally") -> None:
+    def __init__(self, folder: Path, added: str, program: str = "tally", part: str = "tally") -> None:
         self.folder, self.home = folder / "toy", folder / "home"
         shutil.copytree(
             ROOT / "tests/toy/app", self.folder, ignore=shutil.ignore_patterns("__pycache__", "toy_proto", "docs")
@@ -71,7 +71,7 @@ class Toy:
         (self.folder / "conformance").mkdir()
         (self.folder / "conformance" / "tally.json").write_text(json.dumps(CASES))
         (self.folder / "native").mkdir()
-        self._program = program
+        self._program, self._part = program, part
         self.writes()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRICORN_", "DATABASE_"))}
         self.environment = {**kept, "PYTHONPATH": str(ROOT / "src")}
@@ -96,7 +96,7 @@ class Toy:
 
     def build(self) -> None:
         """Builds what was written, as `verify` does while the application runs."""
-        folder = self.home / "build" / self._program
+        folder = self.home / "build" / self._part
         subprocess.run(
             ["sh", "build.sh"],
             cwd=self.folder / "native",
@@ -137,6 +137,11 @@ class Toy:
 
     def process(self, name: str) -> dict[str, Any]:
         return next(each for each in self.status()["processes"] if each["name"] == name)
+
+    def logged(self, process: str, event: str) -> list[dict[str, Any]]:
+        """What a process logged of an event, in all of its runs."""
+        lines = (self.home / "logs" / f"{process}.jsonl").read_text().splitlines()
+        return [said for said in map(json.loads, lines) if said["event"] == event]
 
     def who(self) -> str:
         """Who answers a tally now."""

@@ -1,6 +1,7 @@
 """The shop while it grows: Python answers from the start, then its native parts, built here, and nobody who buys notices."""
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 
@@ -61,7 +62,7 @@ def _decided(shop: Shop) -> bool:
     return all(said == "bound" or said.startswith("python:") for said in found)
 
 
-def test_a_second_start_builds_nothing_and_waits_until_it_is_bound(shop: Shop) -> None:
+def test_a_second_start_builds_nothing_asks_no_case_again_and_waits_until_it_is_bound(shop: Shop) -> None:
     shop.down()
 
     done = shop.command(
@@ -71,10 +72,17 @@ def test_a_second_start_builds_nothing_and_waits_until_it_is_bound(shop: Shop) -
     shop.url = shop.status()["url"]
     assert done.returncode == 0, done.stderr
     assert "was built" not in done.stderr
+    assert _asked(shop)[-len(NATIVE) :] == [0] * len(NATIVE)
     for name, language in NATIVE.items():
         assert f"{name} -> {language}   " in done.stderr
     assert _bound(shop)
     assert _buys(shop.buyer()) == "STATE_COMPLETED"
+
+
+def _asked(shop: Shop) -> list[int]:
+    """How many cases were asked before something was bound by its evidence, each time."""
+    lines = (shop.home / "logs" / "supervisor.jsonl").read_text().splitlines()
+    return [said["asked"] for said in map(json.loads, lines) if "asked" in said]
 
 
 def test_an_engine_that_is_killed_is_back_and_a_quote_in_between_is_answered(shop: Shop) -> None:

@@ -11,11 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, NamedTuple, Self
 
+import psycopg
 import pytest
 from natives import BUILD_SECONDS, languages, needs_tools, shared_builds
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from psycopg.sql import SQL, Identifier
 from shop import Shop
+
+from tricorn.data.names import RoleNames
 
 NATIVE = [pytest.mark.slow, needs_tools]
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -134,7 +138,8 @@ def shop(request: pytest.FixtureRequest, shape: str, tmp_path_factory: pytest.Te
     if shape == "python":
         yield request.getfixturevalue("agora")
         return
-    shop = Shop(tmp_path_factory.mktemp("kept") / "home", "--shape", shape, environment=shared_builds())
+    environment = {"TRICORN_TRACE_RATE": "1000", "TRICORN_LOG_LEVEL": "debug", **shared_builds()}
+    shop = Shop(tmp_path_factory.mktemp("kept") / "home", "--shape", shape, environment=environment)
     yield shop.up(BUILD_SECONDS)
     shop.down()
 
@@ -192,7 +197,7 @@ def test_what_is_logged_of_a_request_carries_the_id_of_its_trace(shop: Shop, sha
     visitor, trace = shop.visitor(), uuid.uuid4().hex
     product = visitor.products(pageSize=1)[0]["productId"]
     visitor.http.headers["traceparent"] = f"00-{trace}-{CALLER}-01"
-    statuses: set[int] = set()
+    statuses = {visitor.quote([(product, 2)]).status_code}  # the engine notes each call that it has answered
 
     def both_have_logged() -> bool:
         # Both the edge and the shop ask the engine, and have the reference answer when it is late; of many such calls they log a few.
@@ -209,8 +214,24 @@ def test_what_is_logged_of_a_request_carries_the_id_of_its_trace(shop: Shop, sha
         with contextlib.suppress(ProcessLookupError):
             os.kill(engine, signal.SIGCONT)
 
-    assert statuses == {200}
+    with _denied(shop, "inventory"):
+        failed = visitor.quote([(product, 2)]).status_code
+
+    assert (statuses, failed) == ({200}, 500)
+    shop.wait_until(lambda: {process for process, _ in _lines(shop, trace)} >= set(languages(shape)), SECONDS)
     assert all(len(line["span_id"]) == 16 for _, line in _lines(shop, trace))
+
+
+@contextlib.contextmanager
+def _denied(shop: Shop, context: str) -> Iterator[None]:
+    """A context that may not read its own tables for a while."""
+    with psycopg.connect(shop.state()["databaseUrl"], autocommit=True) as connection:
+        names = {"schema": Identifier(context), "role": Identifier(RoleNames(connection.info.dbname).runtime(context))}
+        connection.execute(SQL("REVOKE SELECT ON ALL TABLES IN SCHEMA {schema} FROM {role}").format(**names))
+        try:
+            yield
+        finally:
+            connection.execute(SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}").format(**names))
 
 
 def _lines(shop: Shop, trace: str) -> list[tuple[str, dict[str, Any]]]:

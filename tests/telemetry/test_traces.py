@@ -142,3 +142,40 @@ print(json.dumps([outer.context.traceparent, sent]))
     assert body.startswith(b"/v1/traces ")
     for part in (b"shop", b"orders.place", b"payments.authorise", b"declined", bytes.fromhex(HEADER.split("-")[2])):
         assert part in body
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "recorded"),
+    [
+        ("TRICORN_TRACE_RATE", "0.000001", [1, 0, 0]),  # the first one, and a second in eleven days
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_off", [0, 0, 0]),
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_on", [1, 1, 1]),
+    ],
+)
+def test_who_asks_from_outside_says_which_trace_it_is_and_not_whether_it_is_recorded(
+    collector: tuple[str, list[bytes]], variable: str, value: str, recorded: list[int]
+) -> None:
+    program = f"""
+from tricorn.telemetry import configure_tracing, continue_trace, shutdown_tracing, span, traceparent
+configure_tracing("shop")
+for flags in ("00", "01", "01"):
+    with continue_trace({HEADER[:-2]!r} + flags, from_outside=True), span("GET", kind="server"):
+        print(traceparent())
+shutdown_tracing()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector[0],
+            "PYTHONPATH": ":".join(sys.path),
+            "NO_PROXY": "*",
+            variable: value,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    said = [line.split("-") for line in done.stdout.split()]
+    assert {trace for _, trace, _, _ in said} == {HEADER.split("-")[1]}
+    assert [int(flags) for *_, flags in said] == recorded

@@ -124,6 +124,22 @@ async def test_a_role_that_is_given_is_published_and_ends_no_session(shop: Any) 
     assert (await shop.refresh(pair.refresh_token)).access_token
 
 
+async def test_only_what_staff_have_changed_is_said_to_the_gateway(shop: Any) -> None:
+    async with browser(shop) as http:
+        outsiders = [
+            await http.post("/admin/", follow_redirects=False),
+            await http.post(USER_PAGE, data={"display_name": "Mallory"}, follow_redirects=False),
+            await submit(http, "/admin/login/?next=/admin/", username="ann@example.com", password=PASSWORD),
+        ]
+        await log_in(http)
+        read = await http.get(USER_PAGE)
+        misspelt = await submit(http, USER_PAGE, display_name=" ", is_active="on")
+        saved = await submit(http, USER_PAGE, display_name="Annabel", is_active="on")
+
+    assert ["tricorn-changed" in each.headers for each in (*outsiders, read, misspelt)] == [False] * 5
+    assert [(each.status_code, "tricorn-changed" in each.headers) for each in saved.history] == [(302, True)]
+
+
 @pytest.mark.parametrize("fields", [{"roles": [], "is_active": "on"}, {"roles": ["seller"]}])
 async def test_who_loses_a_role_or_is_blocked_is_logged_out_everywhere(shop: Any, fields: dict[str, Any]) -> None:
     await shop.app.admin.execute("UPDATE accounts.users SET roles = '{seller}' WHERE user_id = $1", ANN)

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import random
+import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -214,6 +215,16 @@ def test_the_stubs_say_what_the_extension_offers(engine: Engine) -> None:
 
     assert there == classes | functions.keys()
     assert {name: list(inspect.signature(getattr(engine, name)).parameters) for name in functions} == functions
+
+
+def test_a_wheel_of_the_extension_has_its_name_and_takes_its_stubs_along() -> None:
+    crate = WORKSPACE / "crates" / "engine-py"
+    wheel, library = (tomllib.loads((crate / name).read_text()) for name in ("pyproject.toml", "Cargo.toml"))
+
+    name = wheel["tool"]["maturin"]["module-name"]
+
+    assert name == library["lib"]["name"]
+    assert (crate / f"{name}.pyi").is_file()  # maturin packs the stubs that lie beside the manifest under this name
 
 
 def test_the_search_is_timed_alone(engine: Engine) -> None:

@@ -30,23 +30,26 @@ var byState = map[string]string{
 	"53100": contract.ReasonUnavailable,      // disk full
 	"53200": contract.ReasonUnavailable,      // out of memory
 	"53300": contract.ReasonUnavailable,      // too many connections
+	"22021": contract.ReasonInvalidArgument,  // character not in repertoire: U+0000 in a text
+	"22P05": contract.ReasonInvalidArgument,  // untranslatable character: the same in JSON
 }
 
 var details = map[string]string{
 	contract.ReasonAborted:          "somebody else changed the same data at the same moment; try again",
 	contract.ReasonUnavailable:      "the data cannot be reached at the moment; try again",
 	contract.ReasonDeadlineExceeded: "the data could not be read or written in time",
+	contract.ReasonInvalidArgument:  "a text holds a character that cannot be stored: U+0000",
 }
 
-// Refusal gives the refusal that stands for an infrastructure failure of the database; nil for everything else. Violated constraints, wrong SQL and
-// missing permissions are the repository's to handle. What it gives does not say whether a COMMIT took place.
+// Refusal gives the refusal that stands for an infrastructure failure of the database, or for a text that it cannot hold; nil for everything else.
+// Violated constraints, wrong SQL and missing permissions are the repository's to handle. What it gives does not say whether a COMMIT took place.
 func Refusal(err error) *contract.Refusal {
 	reason := reasonFor(err)
 	if reason == "" {
 		return nil
 	}
 	refusal := contract.Refuse(reason, details[reason])
-	if reason != contract.ReasonDeadlineExceeded {
+	if reason == contract.ReasonAborted || reason == contract.ReasonUnavailable {
 		refusal.RetryAfter = retryAfter
 	}
 	return refusal

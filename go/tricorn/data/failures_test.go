@@ -34,13 +34,16 @@ func TestAFailureOfTheDatabaseHasItsRefusal(t *testing.T) {
 		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), contract.ReasonUnavailable},
 		{&net.OpError{Op: "dial", Err: errors.New("refused")}, contract.ReasonUnavailable},
 		{context.DeadlineExceeded, contract.ReasonDeadlineExceeded},
+		{&pgconn.PgError{Code: "22021"}, contract.ReasonInvalidArgument},
+		{&pgconn.PgError{Code: "22P05"}, contract.ReasonInvalidArgument},
 		{errors.New("conn closed"), contract.ReasonUnavailable},
 	} {
 		found := data.Refusal(fmt.Errorf("reserve: %w", each.err))
 
 		require.NotNil(t, found, each.err)
 		assert.Equal(t, each.reason, found.Reason, each.err)
-		assert.Equal(t, each.reason != contract.ReasonDeadlineExceeded, found.RetryAfter > 0, each.err)
+		again := each.reason == contract.ReasonAborted || each.reason == contract.ReasonUnavailable
+		assert.Equal(t, again, found.RetryAfter > 0, each.err)
 	}
 }
 

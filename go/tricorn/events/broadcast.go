@@ -1,7 +1,8 @@
-// Package events follows the events of other contexts (a revoked session, a changed product whose cached copy is stale), and writes a context's own
-// into its outbox, from where relays in Python hand them to who subscribes.
+// Package events follows the events of other contexts (a revoked session, a changed product whose cached copy is stale), writes a context's own
+// into its outbox, and lets those that a context subscribes to take effect once (Subscription). From the outbox to who subscribes they are handed by
+// relays in Python.
 //
-// A process reads what a context publishes of its log (the view published.CONTEXT_events_v1), woken by notifications
+// To follow, a process reads what a context publishes of its log (the view published.CONTEXT_events_v1), woken by notifications
 // and polling besides.
 package events
 
@@ -17,8 +18,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"tricorn/telemetry"
 )
 
 const (
@@ -89,7 +88,6 @@ func (b *Broadcasts) Run(ctx context.Context) {
 }
 
 func (b *Broadcasts) keepListening(ctx context.Context) {
-	log := telemetry.Logger("tricorn.events")
 	for ctx.Err() == nil {
 		err := b.listen(ctx)
 		if ctx.Err() != nil {

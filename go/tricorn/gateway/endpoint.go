@@ -147,12 +147,12 @@ func (e *endpoint) readBody(r *http.Request) ([]byte, *problem.Problem) {
 		return nil, nil
 	}
 	if r.ContentLength > e.limits.Body {
-		return nil, tooLarge(e.limits.Body)
+		return nil, problem.BodyTooLarge(e.limits.Body)
 	}
 	body, err := readAll(io.LimitReader(r.Body, e.limits.Body+1), r.ContentLength)
 	switch {
 	case int64(len(body)) > e.limits.Body:
-		return nil, tooLarge(e.limits.Body)
+		return nil, problem.BodyTooLarge(e.limits.Body)
 	case err == nil:
 		return body, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -184,11 +184,6 @@ func readAll(from io.Reader, announced int64) ([]byte, error) {
 			body = append(body, 0)[:len(body)]
 		}
 	}
-}
-
-func tooLarge(limit int64) *problem.Problem {
-	return problem.New(contract.ReasonPayloadTooLarge, "a body may have at most "+strconv.FormatInt(limit, 10)+" bytes").
-		WithHeader("Connection", "close")
 }
 
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, x *exchange.Exchange, body []byte) *problem.Problem {
@@ -290,7 +285,8 @@ func (e *endpoint) call(r *http.Request, x *exchange.Exchange, message proto.Mes
 		if keyErr != nil {
 			return nil, age, keyErr
 		}
-		answer, age, err = cache.Fetch(r.Context(), x, key, func(ctx context.Context) (*exchange.Answer, error) {
+		// The question goes on when its client leaves, and so does the request: it counts among what is in hand until then.
+		answer, age, err = cache.Fetch(context.WithoutCancel(r.Context()), x, key, func(ctx context.Context) (*exchange.Answer, error) {
 			return e.ask(ctx, x.Identity, nil, message)
 		})
 	} else {

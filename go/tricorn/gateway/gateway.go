@@ -70,7 +70,10 @@ func newGateway(config Config) (*gateway, error) {
 	if g.addresses, err = limits.NewAddresses(config.TrustedProxies); err != nil {
 		return nil, err
 	}
-	if g.mounts, err = mounts.New(config.Mounts, config.Limits.MountTime, g.addresses.Trusts); err != nil {
+	g.mounts, err = mounts.New(config.Mounts, mounts.Rules{
+		Patience: config.Limits.MountTime, Body: config.Limits.Body, Trusts: g.addresses.Trusts, Changed: g.changed,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if len(config.CORS.Origins) > 0 {
@@ -103,6 +106,13 @@ func (g *gateway) addMethod(policy *contract.Policy, asked *backend) error {
 	handler := rpc.NewHandler(policy, rpc.Backend{Call: asked.call, Open: asked.open, Wrote: asked.wrote}, int(g.config.Limits.Body))
 	g.rpc["/"+policy.FullName] = &route{name: "/" + policy.FullName, policy: policy, handler: g.guarded(handler)}
 	return nil
+}
+
+// changed says that anything may have been changed behind a mount.
+func (g *gateway) changed() {
+	if g.config.Cache != nil {
+		g.config.Cache.Clear()
+	}
 }
 
 func (g *gateway) addPages() error {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"tricorn/gateway"
+	"tricorn/gateway/cache"
 	"tricorn/gateway/library"
 	"tricorn/gateway/mounts"
 )
@@ -37,6 +41,9 @@ func mounted(t *testing.T) string {
 		}
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Frame-Options", "SAMEORIGIN")
+		if strings.HasSuffix(r.URL.Path, "/changed") {
+			w.Header().Set("Tricorn-Changed", "1")
+		}
 		_, _ = fmt.Fprintf(w, "%s %s host=%s body=%s user=%q for=%q proto=%q prefix=%q", r.Method, r.RequestURI, r.Host, body,
 			r.Header.Get("Tricorn-User-Id"), r.Header.Values("X-Forwarded-For"), r.Header.Values("X-Forwarded-Proto"),
 			r.Header.Get("X-Forwarded-Prefix"))
@@ -122,6 +129,56 @@ func TestABodyThatAMountWaitsForInVainIsGivenUp(t *testing.T) {
 
 	if !strings.HasPrefix(answer, "HTTP/1.1 408 ") || !strings.Contains(answer, `"code":"DEADLINE_EXCEEDED"`) {
 		t.Fatalf("%s", answer)
+	}
+}
+
+func TestABodyForAMountMayBeAsLargeAsAnyOther(t *testing.T) {
+	at := serve(t, &library.Library{}, small, below("/admin", mounted(t)))
+	const head = "POST /admin HTTP/1.1\r\nHost: a\r\n"
+
+	conn := keep(t, at)
+	conn.send(t, head+"Content-Length: 1000\r\n\r\n"+strings.Repeat("x", 1000))
+	conn.answered(t, 200)
+	for name, sent := range map[string]string{
+		"announced": "Content-Length: 1001\r\n\r\n",
+		"in chunks": "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1f4\r\n"+strings.Repeat("x", 500)+"\r\n", 3),
+	} {
+		answer := at.raw(t, head+sent)
+
+		if !strings.HasPrefix(answer, "HTTP/1.1 413 ") || !strings.Contains(answer, `"code":"PAYLOAD_TOO_LARGE"`) {
+			t.Errorf("%s: %s", name, answer)
+		}
+	}
+}
+
+func TestOnlyAMountThatSaysThatSomethingChangedEndsWhatIsKept(t *testing.T) {
+	answers, err := cache.New(cache.Options{Bytes: 1 << 20, LongestTTL: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(answers.Close)
+	version := int32(0)
+	backend := served(map[string]func(context.Context, protoreflect.Message, protoreflect.Message) error{
+		"GetShelf": func(_ context.Context, _, answer protoreflect.Message) error {
+			version++
+			field(answer, "version", version)
+			return nil
+		},
+	})
+	to := handler(t, backend, below("/admin", mounted(t)), func(c *gateway.Config) { c.Cache = answers })
+	read := func() string { return asked(to, "GET", "/v1/shelves/s1", "").Body.String() }
+	first := read()
+
+	asked(to, "POST", "/admin/form", "x")
+	afterAForm := read()
+	told := asked(to, "POST", "/admin/changed", "x")
+	afterAChange := read()
+
+	if afterAForm != first || afterAChange == first {
+		t.Errorf("%s, then %s and %s", first, afterAForm, afterAChange)
+	}
+	if said := told.Header().Get("Tricorn-Changed"); said != "" {
+		t.Errorf("the client was told %q", said)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"tricorn/contract"
 	"tricorn/gateway"
 	"tricorn/gateway/library"
+	"tricorn/telemetry"
 )
 
 func TestAGetReadsItsPathAndAnswersJSON(t *testing.T) {
@@ -331,6 +332,23 @@ func TestTheCallersTraceAndRequestIDComeBackWithTimes(t *testing.T) {
 	}
 	if plain.Get("X-Request-Id") != plain.Get("X-Trace-Id") || plain.Get("X-Content-Type-Options") != "nosniff" {
 		t.Fatalf("%v", plain)
+	}
+}
+
+func TestACallerDoesNotSayWhetherTheirTraceIsRecorded(t *testing.T) {
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	var within string
+	to := handler(t, served(map[string]func(context.Context, protoreflect.Message, protoreflect.Message) error{
+		"GetBook": func(ctx context.Context, _, _ protoreflect.Message) error {
+			within = telemetry.Traceparent(ctx)
+			return nil
+		},
+	}))
+
+	asked(to, "GET", "/v1/books/b1", "", "traceparent: 00-"+trace+"-b7ad6b7169203331-00")
+
+	if !strings.HasPrefix(within, "00-"+trace) || !strings.HasSuffix(within, "-01") {
+		t.Fatal(within)
 	}
 }
 

@@ -1,13 +1,20 @@
 package gateway_test
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"tricorn/gateway"
+	"tricorn/gateway/cache"
 	"tricorn/gateway/library"
 	"tricorn/gateway/shed"
 )
@@ -43,4 +50,34 @@ func TestWhatIsTooMuchIsRefusedBeforeAnythingIsKnownOfIt(t *testing.T) {
 	}, full)
 	assert.Equal(t, "1", refused.Header().Get("Retry-After"))
 	assert.Equal(t, http.StatusNotFound, asked(served, "GET", "/nothing", "").Code)
+}
+
+func TestWhoLeavesHasTheirPlaceUntilTheWorkForThemEnds(t *testing.T) {
+	library.Contract(t)
+	synctest.Test(t, func(t *testing.T) {
+		answers, err := cache.New(cache.Options{Bytes: 1 << 20, LongestTTL: time.Minute})
+		require.NoError(t, err)
+		defer answers.Close()
+		end := make(chan struct{})
+		backend := served(map[string]func(context.Context, protoreflect.Message, protoreflect.Message) error{
+			"GetShelf": func(context.Context, protoreflect.Message, protoreflect.Message) error {
+				<-end
+				return nil
+			},
+		})
+		served := handler(t, backend, func(c *gateway.Config) {
+			c.Shed, c.Cache = shed.New(shed.Limits{Calls: 1, Streams: 1}), answers
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		go served.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/shelves/s1", nil))
+		synctest.Wait()
+
+		leave()
+		synctest.Wait()
+		during := asked(served, "GET", "/nothing", "").Code
+		close(end)
+		synctest.Wait()
+
+		assert.Equal(t, []int{503, 404}, []int{during, asked(served, "GET", "/nothing", "").Code})
+	})
 }

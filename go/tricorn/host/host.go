@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"tricorn/data"
+	"tricorn/events"
 	"tricorn/telemetry"
 	"tricorn/wire"
 )
@@ -40,9 +41,10 @@ type Host struct {
 	// Clock tells the time, off by TRICORN_CLOCK_OFFSET.
 	Clock func() time.Time
 
-	publics     []func(context.Context, net.Listener) error
-	backgrounds []background
-	stops       []func(context.Context)
+	publics       []func(context.Context, net.Listener) error
+	subscriptions []*events.Subscription
+	backgrounds   []background
+	stops         []func(context.Context)
 }
 
 type background struct {
@@ -79,6 +81,11 @@ func (h *Host) Database(ctx context.Context, name string) (*pgxpool.Pool, error)
 	}
 	h.OnStop(func(context.Context) { pool.Close() })
 	return pool, nil
+}
+
+// Subscribe lets the process take the events of groups; each has all its handlers by then.
+func (h *Host) Subscribe(subscriptions ...*events.Subscription) {
+	h.subscriptions = append(h.subscriptions, subscriptions...)
 }
 
 // Background runs work beside the calls, from when they are answered until the process ends, whose context then ends. Work that fails is

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"tricorn/events"
 	"tricorn/prove"
 	"tricorn/telemetry"
 	tricornv1 "tricorn/v1"
@@ -112,10 +113,23 @@ func prepare(
 		return nil, errors.Join(fmt.Errorf("register what the process answers: %w", err), made.end())
 	}
 	tricornv1.RegisterStatsServiceServer(made, &statistics{host: made.Host, started: time.Now()})
-	if err := errors.Join(made.Service.Err(), made.Service.Warm()); err != nil {
+	if err := errors.Join(made.sink(), made.Service.Err(), made.Service.Warm()); err != nil {
 		return nil, errors.Join(err, made.end())
 	}
 	return made, nil
+}
+
+// sink hosts the subscriptions, if there are any.
+func (p *process) sink() error {
+	if len(p.subscriptions) == 0 {
+		return nil
+	}
+	sink, err := events.NewSink(p.subscriptions...)
+	if err != nil {
+		return err
+	}
+	tricornv1.RegisterEventSinkServiceServer(p, sink)
+	return nil
 }
 
 // settle reads the settings and makes what hangs on them.

@@ -45,7 +45,7 @@ func (ids) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return newSp
 
 // ConfigureTracing exports spans if OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) is set, and tells whether they will be. The other standard
 // OTEL_* variables (headers, sampler, batch sizes, resource attributes) hold as the SDK says. With TRICORN_TRACE_RATE, so many of the traces that
-// begin here are recorded in a second; those that callers began are as they say.
+// begin here or come from outside are recorded in a second; those that other processes of the application began are as they say.
 func ConfigureTracing(ctx context.Context, process string) (bool, error) {
 	asked := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") + os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 	if asked == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" || exporting.Load() != nil {
@@ -102,6 +102,12 @@ func (e *exporter) start(
 	_, span := e.tracer.Start(ctx, name, options...)
 	ids := span.SpanContext()
 	return TraceContext{TraceID: ids.TraceID(), SpanID: ids.SpanID(), Sampled: ids.IsSampled()}, &recording{span}
+}
+
+// takes tells what the sampler says of a trace that begins now; the SDK tells it only of spans.
+func (e *exporter) takes() bool {
+	_, probe := e.tracer.Start(context.Background(), "")
+	return probe.SpanContext().IsSampled()
 }
 
 func (r *recording) set(name, value string) { r.span.SetAttributes(attribute.String(name, value)) }

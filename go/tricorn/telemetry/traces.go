@@ -118,10 +118,13 @@ func StartLinked(ctx context.Context, name string, kind Kind, causes ...TraceCon
 	return startBelow(ctx, parent, name, kind, causes)
 }
 
-// StartServer is Continue and Start in one, for a request that came from outside.
+// StartServer is Continue and Start in one, for a request that came from outside: who sent it says which trace it is, but not whether that is
+// recorded.
 func StartServer(ctx context.Context, traceparent, name string) (context.Context, *Span) {
 	parent, ok := ParseTraceparent(traceparent)
-	if !ok {
+	if ok {
+		parent.Sampled = takesOutsiders()
+	} else {
 		parent = newTrace()
 	}
 	return startBelow(ctx, parent, name, KindServer, nil)
@@ -152,6 +155,15 @@ func (s *Span) End(err error) {
 	if s.record != nil {
 		s.record.end(err)
 	}
+}
+
+// takesOutsiders tells whether a trace that somebody outside began is recorded: where no rate is set, the SDK's sampler decides as if it began here.
+func takesOutsiders() bool {
+	limit, to := traceRate.Load(), exporting.Load()
+	if limit == nil && to != nil {
+		return to.takes()
+	}
+	return limit.takes()
 }
 
 func newTrace() TraceContext {

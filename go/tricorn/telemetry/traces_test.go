@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,36 @@ func TestASpanIsOfItsCallersTraceAndHasAnIDOfItsOwn(t *testing.T) {
 	assert.Equal(t, traceID, hex.EncodeToString(found.TraceID[:]))
 	assert.NotEqual(t, parent, telemetry.Traceparent(ctx))
 	assert.NotZero(t, found.SpanID)
+}
+
+func TestWhoAsksFromOutsideSaysWhichTraceItIsAndNotWhetherItIsRecorded(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	for variable, want := range map[string][]bool{
+		"TRICORN_TRACE_RATE=0.000001":                {true, false, false}, // the first one, and a second in eleven days
+		"OTEL_TRACES_SAMPLER=parentbased_always_off": {false, false, false},
+		"OTEL_TRACES_SAMPLER=parentbased_always_on":  {true, true, true},
+	} {
+		t.Run(variable, func(t *testing.T) {
+			name, value, _ := strings.Cut(variable, "=")
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+			t.Setenv(name, value)
+			_, err := telemetry.ConfigureTracing(t.Context(), "toy")
+			require.NoError(t, err)
+			var sampled []bool
+			for _, flags := range []string{"00", "01", "01"} {
+				_, span := telemetry.StartServer(t.Context(), parent[:53]+flags, "GET")
+				span.End(nil)
+				sampled = append(sampled, span.Context.Sampled)
+				assert.Equal(t, traceID, hex.EncodeToString(span.Context.TraceID[:]))
+			}
+			within, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			require.NoError(t, telemetry.ShutdownTracing(within))
+
+			assert.Equal(t, want, sampled)
+		})
+	}
 }
 
 func TestABrokenHeaderBeginsANewTrace(t *testing.T) {

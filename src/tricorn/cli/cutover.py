@@ -98,16 +98,15 @@ def cutover(
 def _plan(
     home: Home, target: Target, to: str | None, steps: str | None, limits: dict[str, Any], **more: Any
 ) -> CutoverPlan:
-    """What is asked of the supervisor, once it is shown that it may be.
+    """What is asked of the supervisor, which looks for itself whether it may be; that it may not is said before.
 
     Raises:
         ProveError: it may not.
     """
     from tricorn.prove.cutover import CutoverPlan, parse_steps
-    from tricorn.prove.permission import check_evidence, check_native, check_steps, default_steps, methods_of
-    from tricorn.prove.rehearsal import check_rehearsal
+    from tricorn.prove.permission import check_native, check_steps, default_steps, methods_of
     from tricorn.prove.step_judge import Limits
-    from tricorn.supervise.rehearsing import stamp_of
+    from tricorn.supervise.permitting import permission
     from tricorn.wire.bindings import BINDINGS_FILE
     from tricorn.wire.watched import BindingsFile
 
@@ -120,10 +119,9 @@ def _plan(
     shared = bindings.current.at(target.key).shared
     shares = parse_steps(steps or default_steps(target, shared=shared))
     notes = check_steps(target, shares, shared=shared)
-    statement, evidence = check_evidence(application, target, language)
-    stamp = stamp_of(application, target, language, home.path)
-    rehearsal = check_rehearsal(home.path, target.key, target.short, language, stamp)
-    typer.echo(f"{target.short} -> {language}   {statement}")
+    given = permission(application, target, language, home.path)
+    rehearsal = given.rehearsal
+    typer.echo(f"{target.short} -> {language}   {given.statement}")
     typer.echo(
         f"  the way back was rehearsed {rehearsal.taken:%Y-%m-%d %H:%M}: {rehearsal.move:.2f} s there, "
         f"{rehearsal.back:.2f} s back, none of {rehearsal.calls} calls failed"
@@ -143,8 +141,6 @@ def _plan(
             if policy.safe and not (policy.client_streaming or policy.server_streaming) and more["sample"]
         ),
         by=getpass.getuser(),
-        evidence=evidence,
-        rehearsed=rehearsal.taken.isoformat(timespec="seconds"),
         limits=Limits(**limits),
         **more,
     )
@@ -183,13 +179,14 @@ def line_of(event: Mapping[str, Any]) -> str:
 
     share = percent(int(event.get("share", 0)))
     figures = "; ".join(f"{name}: {figures_of(seen)}" for name, seen in dict(event.get("figures", {})).items())
-    held = "nobody called" if event.get("quiet") else f"as good   {figures}"
     to = event.get("to", "")
+    unseen = f"; {to} was never asked for {', '.join(event['unseen'])}" if event.get("unseen") else ""
+    held = "nobody called" if event.get("quiet") else f"as good   {figures}"
     lines = {
         "waiting": f"{share}: waiting, {event.get('why', '')}",
         "passed": f"{share}: {held}",
-        "watching": f"all calls go to {to}; watching for {event.get('seconds', 0):g} s more",
-        "done": f"done: {event.get('short', '')} is answered by {to}",
+        "watching": f"all calls go to {to}; watching for {event.get('seconds', 0):g} s more{unseen}",
+        "done": f"done: {event.get('short', '')} is answered by {to}{unseen}",
         "left": f"ended at {share}: {event.get('why', '')}",
     }
     if event["event"] == "step":

@@ -36,10 +36,11 @@ def rehearse(
     """Rehearse the way back: move every call to the native implementation and back to Python, under a small load.
 
     It is done in the running system, whose own calls move along for a moment; when nothing runs, in a home of its own.
-    What was bound before is bound again. A cutover asks for a rehearsal with the same contract, program and evidence.
+    What was bound before is bound again. It needs fresh evidence (`tricorn verify`); a cutover asks for a rehearsal with the same contract,
+    program and evidence.
     """
     from tricorn.host.targets import find_target
-    from tricorn.prove.permission import check_native
+    from tricorn.prove.permission import check_evidence, check_native
     from tricorn.prove.rehearsal import save_rehearsal
     from tricorn.supervise.control import ControlClient
     from tricorn.supervise.rehearsing import Where
@@ -51,6 +52,7 @@ def rehearse(
     native = application.native_of(found.contract)
     language = to or (native.language if native is not None else "rust")
     name = check_native(application, found, language)
+    check_evidence(application, found, language)
     there = home_of(home)
     alone = there.read_state() is None
     with _running(application, there, name) if alone else contextlib.nullcontext(there) as runs:

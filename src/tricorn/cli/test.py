@@ -38,7 +38,7 @@ def run_tests(
 ) -> int:
     """Check everything, in order: sources (lint, types, generated code), units, contexts, conformance, system.
 
-    All of it is one run of pytest; the last line has its totals. Without a PART files run side by side, one more than
+    All of it is one run of pytest; the last line has its totals. Without a PART files run side by side, two more than
     there are cores (`-n 0`: one after the other). Options that are not ours go to pytest, e.g. `-x` or `-k NAME`.
     """
     if quick and full:
@@ -76,14 +76,14 @@ def split_options(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def side_by_side(options: list[str]) -> list[str]:
-    """Options that run files of tests at the same time, one more than there are cores: many wait for processes. In their order.
+    """Options that run files of tests at the same time, two more than there are cores: many wait for processes. In their order.
 
     Each worker has a PostgreSQL of its own. None when the options say how many, or want one place to look at.
     """
     if _ALONE & {option.partition("=")[0] for option in options}:
         return []
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return ["-n", str(min(cores + 1, _MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return ["-n", str(min(cores + 2, _MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def ordered(root: Path) -> list[Path]:

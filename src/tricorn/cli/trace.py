@@ -44,8 +44,8 @@ def trace(
 ) -> None:
     """Show where the time of one request went, through all processes; it does not matter whether they still run.
 
-    Of the traces that begin, ten a second are kept (TRICORN_TRACE_RATE), and those whose caller sends a sampled `traceparent`; the
-    oldest go when there are more than about 16 MB of them. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, spans go there instead.
+    Ten traces a second are kept (TRICORN_TRACE_RATE), under the id that a `traceparent` says; the oldest go when there are more than about
+    16 MB of them. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, spans go there instead.
     """
     there = home_of(home)
     if id is None:
@@ -83,7 +83,7 @@ def _found(home: Home, word: str) -> tuple[list[Seen], str]:
     if not traces:
         raise SuperviseError(
             f"no trace begins with {word!r}" if spans else f"no traces are kept in {home.path} yet",
-            remedy="`tricorn trace` lists the latest; of many at once only some are kept: send a traceparent that ends in -01"
+            remedy="`tricorn trace` lists the latest; of many at once only some are kept: set TRICORN_TRACE_RATE for more"
             if spans
             else _nothing(),
         )

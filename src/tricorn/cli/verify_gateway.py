@@ -27,7 +27,7 @@ def verify_gateway(application: Manifest, against: str | None, home: Path, *, as
     from tricorn.cli.building import built
     from tricorn.conformance.parity.command import play_gateways, report, show
     from tricorn.conformance.parity.suite import DRAWN, SEED
-    from tricorn.prove.gateways import save_gateway_evidence
+    from tricorn.prove.gateways import gateway_prints, save_gateway_evidence
     from tricorn.supervise.errors import SuperviseError
 
     edge = application.edge
@@ -38,11 +38,13 @@ def verify_gateway(application: Manifest, against: str | None, home: Path, *, as
         )
     console = Console(stderr=True)
     name = next(name for name, part in application.natives.items() if part is edge)
+    prints = gateway_prints(application)
     built(application, name, home, lambda text: typer.echo(text, err=True))
     found = play_gateways(application, edge.language, home, console, drawn=DRAWN, seed=SEED)
     path = save_gateway_evidence(
         application,
         edge.language,
+        prints,
         cases=found.played,
         requests=found.requests,
         known=len(found.known),
@@ -52,5 +54,5 @@ def verify_gateway(application: Manifest, against: str | None, home: Path, *, as
         sys.stdout.write(json.dumps(report(found, edge.language), indent=1) + "\n")
     else:
         show(console, found, edge.language)
-        typer.echo(f"evidence: {path}")
+        typer.echo(f"evidence: {path}" if path else "no evidence is kept: the sources changed while it ran")
     return SAME if found.passed else DIFFERENT

@@ -30,16 +30,20 @@ _BY_STATE = {
     "53100": PlatformReason.UNAVAILABLE,  # disk full
     "53200": PlatformReason.UNAVAILABLE,  # out of memory
     "53300": PlatformReason.UNAVAILABLE,  # too many connections
+    "22021": PlatformReason.INVALID_ARGUMENT,  # character not in repertoire: U+0000 in a text
+    "22P05": PlatformReason.INVALID_ARGUMENT,  # untranslatable character: the same in JSON
 }
 _DETAILS = {
     PlatformReason.ABORTED: "somebody else changed the same data at the same moment; try again",
     PlatformReason.UNAVAILABLE: "the data cannot be reached at the moment; try again",
     PlatformReason.DEADLINE_EXCEEDED: "the data could not be read or written in time",
+    PlatformReason.INVALID_ARGUMENT: "a text holds a character that cannot be stored: U+0000",
 }
+_TRY_AGAIN = frozenset((PlatformReason.ABORTED, PlatformReason.UNAVAILABLE))
 
 
 def refusal_for(error: BaseException) -> Refusal | None:
-    """The refusal that stands for an infrastructure failure; none for everything else.
+    """The refusal that stands for an infrastructure failure, or for a text that PostgreSQL cannot hold; none for everything else.
 
     Violated constraints, wrong SQL and missing permissions are the repository's to handle, and stay as they are.
     """
@@ -57,7 +61,7 @@ def refusal_for(error: BaseException) -> Refusal | None:
     if reason is None:
         return None
     _log.warning("the database failed a call", reason=str(reason), error=f"{type(error).__name__}: {error}")
-    retry_after = None if reason is PlatformReason.DEADLINE_EXCEEDED else _RETRY_SECONDS
+    retry_after = _RETRY_SECONDS if reason in _TRY_AGAIN else None
     return Refusal(reason, _DETAILS[reason], retry_after=retry_after)
 
 

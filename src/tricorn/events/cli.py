@@ -108,7 +108,10 @@ def make_app(open_access: Open) -> typer.Typer:
         type_: Annotated[str | None, typer.Option("--type", help="Only this type, by its full name.")] = None,
         limit: Annotated[int, typer.Option("-n", min=1, help="At most so many of each context.")] = 50,
         prune_days: Annotated[
-            float | None, typer.Option("--prune", min=0, metavar="DAYS", help="Delete what is older and delivered.")
+            float | None,
+            typer.Option(
+                "--prune", min=0, metavar="DAYS", help="Delete what is older and delivered, and from inboxes."
+            ),
         ] = None,
         json: JsonOption = False,
     ) -> None:
@@ -184,7 +187,8 @@ async def _rebuild(open_access: Open, group: str) -> None:
 async def _prune(open_access: Open, source: str | None, days: float) -> None:
     async with open_access(False) as access:
         for name, database in access.of(source).items():
-            count = await prune_log(database, older_than_seconds=days * _DAY_SECONDS)
+            inboxes = tuple(access.databases.values())
+            count = await prune_log(database, older_than_seconds=days * _DAY_SECONDS, inboxes=inboxes)
             typer.echo(f"{name}: {count} events deleted")
 
 

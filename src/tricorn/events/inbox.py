@@ -51,6 +51,7 @@ class Subscription(Generic[R]):
         reset: Empties the read model, in the transaction with which a rebuild begins.
         batch: The most events handled in one transaction. 1 for handlers that call other contexts: a failure of one
             event of a batch rolls the others back and runs them again one by one.
+        contracts: Those of the subscribing context, in their order: the group moves with them; see `tricorn.events.moved`.
     """
 
     group: str
@@ -59,6 +60,7 @@ class Subscription(Generic[R]):
     poke: Wake = nobody
     reset: Reset[R] | None = None
     batch: int = BATCH
+    contracts: Sequence[str] = ()
     handlers: dict[str, tuple[type[Message], Handler[R] | None, HandlerOfMany[R] | None]] = field(default_factory=dict)
     # Batches of a group follow each other in this process: two at once would lock the rows of their effects in two orders.
     _batches: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tricorn.data import Connection, Database
+from tricorn.data import Connection, Database, Record
 from tricorn.events.event import COLUMNS, StoredEvent
 from tricorn.events.lease import HELD, LEASE_SECONDS, Leases
 from tricorn.events.line import Item, Line, Retry, Sink
@@ -50,9 +50,11 @@ SELECT {COLUMNS} {_PENDING}
 WHERE p.partition % 8 = ANY($4::smallint[]) AND p.position <> ALL($5::bigint[]) ORDER BY p.position LIMIT $6
 """
 _PARK = f"""
-WITH {HELD} INSERT INTO dead_letter AS d ("group", position, event_id, subject, partition, state, attempts, error)
+WITH {HELD} INSERT INTO dead_letter AS d
+    ("group", position, event_id, subject, partition, state, attempts, error, redrive)
 SELECT g."group", o.position, o.id, o.subject, o.partition, CASE WHEN g.attempts > 0 THEN 'parked' ELSE 'waiting' END,
-    g.attempts, g.error
+    g.attempts, g.error, g.attempts = 0 AND EXISTS (SELECT FROM dead_letter ahead
+        WHERE ahead."group" = g."group" AND ahead.subject = o.subject AND ahead.redrive AND ahead.state <> 'dropped')
 FROM unnest($3::text[], $4::bigint[], $5::int[], $6::text[]) AS g ("group", position, attempts, error)
 JOIN outbox o USING (position) JOIN held ON held.slot = o.partition % 8
 ON CONFLICT ("group", position) DO UPDATE SET redrive = d.state = 'dropped', changed_at = clock_timestamp(),
@@ -77,13 +79,16 @@ SELECT DISTINCT "group", subject, partition % 8 AS slot FROM dead_letter
 WHERE redrive AND partition % 8 = ANY($1::smallint[]) AND "group" = ANY($2::text[]) LIMIT $3
 """
 _AGAIN = f"""
-SELECT d."group", {COLUMNS} FROM unnest($1::text[], $2::text[]) AS g ("group", subject)
-JOIN dead_letter d ON d.subject = g.subject AND d."group" = g."group" JOIN outbox o ON o.position = d.position
-WHERE d.state <> 'dropped' ORDER BY o.position
+SELECT g."group", {COLUMNS} FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g ("group", subject, number)
+CROSS JOIN LATERAL (
+    SELECT position FROM dead_letter d WHERE d.subject = g.subject AND d."group" = g."group" AND d.state <> 'dropped'
+    ORDER BY position LIMIT $3
+) d JOIN outbox o ON o.position = d.position ORDER BY g.number, o.position LIMIT $3
 """
-_UNFLAG_DROPPED = f"""
+_UNFLAG = f"""
 WITH {HELD} UPDATE dead_letter d SET redrive = false FROM held, unnest($3::text[], $4::text[]) AS g ("group", subject)
-WHERE d."group" = g."group" AND d.subject = g.subject AND d.redrive AND d.state = 'dropped' AND d.partition % 8 = held.slot
+WHERE d."group" = g."group" AND d.subject = g.subject AND d.redrive AND (d.state = 'dropped') = $5
+AND d.partition % 8 = held.slot
 """
 
 
@@ -108,8 +113,8 @@ class Relay:
         linger_seconds: How long a wake-up is answered late, so that one turn serves several events.
         spacing_seconds: The least time between two turns, so that under load one turn and one transaction of a handler
             serve many events.
-        in_the_works: The most events held in memory, and some as many aggregates whose dead letters are delivered again; a
-            group that cannot be reached holds all up when it has so many.
+        in_the_works: The most events held in memory, and the most dead letters that are delivered again; a group that cannot be
+            reached holds all up when it has so many.
         listener: Whose connection listens for wake-ups, when not `database`.
         own: The token of this process's `Poke`, which wakes this relay directly.
     """
@@ -323,25 +328,20 @@ class Relay:
             self._close_item(item)
 
     async def _redrive(self, slots: list[int]) -> None:
-        if len(self._redriving) >= self._in_the_works:
+        room = self._in_the_works - self._redriving.total()
+        if room <= 0:
             return
-        self._look_for_letters = False
-        flagged = await self._database.fetch(_FLAGGED, slots, list(self._lines), self._in_the_works)
-        self._look_for_letters |= len(flagged) == self._in_the_works
-        keys = {(row["group"], row["subject"]): row["slot"] for row in flagged}
-        for key in self._redriving:
-            keys.pop(key, None)
+        keys = await self._flagged(slots)
         if not keys:
             return
         fences = list(self.leases.fences)
-        rows = await self._database.fetch(_AGAIN, *map(list, zip(*keys, strict=True)))
+        rows, unfinished = await self._letters_of(keys, room)
         # Of an aggregate that fell back among the dead letters since the last flush, some are not in the table yet.
         for group, item, _, _ in self._letters:
-            keys.pop((group, item.event.meta.subject), None)
-        if not keys:
-            return
+            self._look_for_letters |= keys.pop((group, item.event.meta.subject), None) is not None
         for key, slot in keys.items():
-            self._parked[slot].discard(key)
+            if key != unfinished:  # else what is new would overtake the rest, behind which it is put now
+                self._parked[slot].discard(key)
         for row in rows:
             event = StoredEvent.from_row(row, self.source)
             key = (row["group"], event.meta.subject)
@@ -349,7 +349,28 @@ class Relay:
                 slot = event.partition % SLOTS
                 self._redriving[key] += 1
                 self._lines[row["group"]].offer(Item(event, slot, fences[slot], letter=True))
-        await self._database.execute(_UNFLAG_DROPPED, self.leases.holder, fences, *map(list, zip(*keys, strict=True)))
+        await self._unflag(self._database, keys, dropped=True)
+
+    async def _flagged(self, slots: list[int]) -> dict[tuple[str, str], int]:
+        """The groups and aggregates to be redriven that are not being redriven, with their slots."""
+        self._look_for_letters = False
+        flagged = await self._database.fetch(_FLAGGED, slots, list(self._lines), self._in_the_works)
+        self._look_for_letters |= len(flagged) == self._in_the_works
+        keys = {(row["group"], row["subject"]): row["slot"] for row in flagged}
+        return {key: slot for key, slot in keys.items() if key not in self._redriving}
+
+    async def _letters_of(
+        self, keys: dict[tuple[str, str], int], room: int
+    ) -> tuple[Sequence[Record], tuple[str, str] | None]:
+        """As many dead letters as there is room for, and whose did not all fit; those behind are left out of the keys."""
+        asked = list(keys)
+        rows = await self._database.fetch(_AGAIN, *map(list, zip(*asked, strict=True)), room + 1)
+        if len(rows) <= room:
+            return rows, None
+        unfinished = (rows[room]["group"], rows[room]["subject"])
+        for key in asked[asked.index(unfinished) + 1 :]:
+            del keys[key]
+        return rows[:room], unfinished
 
     async def _flush(self) -> None:
         """Writes what became of events, as far as their leases still hold."""
@@ -400,8 +421,16 @@ class Relay:
             groups, positions = zip(*rows, strict=True)
             attempts, errors = zip(*rows.values(), strict=True)
             await connection.execute(_PARK, holder, fences, *map(list, (groups, positions, attempts, errors)))
+            # What failed ends the redrive of its aggregate, also of what there was no room for yet.
+            failed = {(group, item.event.meta.subject) for group, item, attempts, _ in parked if attempts}
+            await self._unflag(connection, failed, dropped=False)
         if taken:
             await connection.execute(_RESOLVE, holder, fences, *map(list, zip(*taken, strict=True)))
+
+    async def _unflag(self, on: Connection | Database, keys: Collection[tuple[str, str]], *, dropped: bool) -> None:
+        if keys:
+            groups, subjects = zip(*keys, strict=True)
+            await on.execute(_UNFLAG, self.leases.holder, self.leases.fences, list(groups), list(subjects), dropped)
 
     def holds(self, item: Item) -> bool:
         return self.leases.holds(item.slot, item.fence)
@@ -445,6 +474,7 @@ class Relay:
         self._redriving[key] -= 1
         if not self._redriving[key]:
             del self._redriving[key]
+            self._look_for_letters = True  # there may be more of it, or now there is room
 
     async def _close(self) -> None:
         await asyncio.gather(*(line.stop() for line in self._lines.values()))

@@ -1,6 +1,6 @@
 """Where events arrive in a process: the contract `tricorn.v1.EventSinkService`, and how a relay reaches it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from tricorn.contract import PlatformReason, Refusal
@@ -10,12 +10,20 @@ from tricorn.v1 import events_pb2
 from tricorn.v1.events_tricorn import EventSinkServiceBase, EventSinkServiceClient
 from tricorn.wire import Call
 
+Deliver = Callable[[Subscription[Any], Sequence[StoredEvent]], Awaitable[list[str]]]
+
 
 class LocalSink:
-    """The durable subscriptions of this process; a relay in the same process calls it directly."""
+    """The durable subscriptions of this process; a relay in the same process calls it directly.
 
-    def __init__(self, subscriptions: Iterable[Subscription[Any]]) -> None:
+    Args:
+        subscriptions: The groups that are at home here.
+        deliver: Has a group's events take effect, by default here; see `tricorn.events.moved` for groups that moved.
+    """
+
+    def __init__(self, subscriptions: Iterable[Subscription[Any]], deliver: Deliver = Subscription.deliver) -> None:
         self._subscriptions = {subscription.group: subscription for subscription in subscriptions}
+        self._deliver = deliver
 
     @property
     def routes(self) -> dict[str, frozenset[str]]:
@@ -31,7 +39,7 @@ class LocalSink:
         subscription = self._subscriptions.get(group)
         if subscription is None:
             raise Refusal(PlatformReason.NOT_FOUND, f"group {group!r} has no handlers in this process")
-        return await subscription.deliver(events)
+        return await self._deliver(subscription, events)
 
 
 class WireSink:

@@ -84,7 +84,7 @@ class Gateway:
             self._router.add(binding.route.verb, binding.template, Endpoint(binding, self._parts))
         for path, page in built_in_pages(config, bindings).items():
             self._router.add("GET", parse_template(path), page)
-        self.mounts = Mounts(config.mounts, self._addresses)
+        self.mounts = Mounts(config.mounts, self._addresses, body=config.limits.body, changed=self.cache.clear)
         self._lifespan = Lifespan(self.mounts, self.authenticator, config.auth)
         self._cors = Cors(config.cors) if config.cors.origins else None
         self._fixed_headers = [*_SECURITY, *([_HSTS] if config.hsts else [])]
@@ -124,7 +124,7 @@ class Gateway:
         began = time.perf_counter()
         sent = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
         with (
-            telemetry.continue_trace(None if sent is None else sent.decode("latin-1")),
+            telemetry.continue_trace(None if sent is None else sent.decode("latin-1"), from_outside=True),
             telemetry.span(scope["method"], kind="server") as span,
         ):
             trace_id = span.context.trace_id

@@ -5,6 +5,7 @@ import base64
 import binascii
 import hashlib
 import logging
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,13 +29,16 @@ _AHEAD = 90.0
 _SMALLEST_MODULUS = 2048
 _PARTS = 3
 _ISSUER_TIME = 2.0
+_SPREAD = 0.2
+"""The part of the interval by which gateways ask sooner or later, so that they do not all ask at once."""
 
 
 class KeySet:
     """The issuer's public keys by id.
 
     An unknown id makes it ask again, one question at a time and at most every ``refresh_interval`` seconds, so that
-    invented ids stall nobody. While the issuer is down the keys it gave last stay good.
+    invented ids stall nobody. It asks besides every ``renew_interval`` seconds in which tokens come, since one that the
+    issuer withdrew may be named by nobody else. While the issuer is down the keys it gave last stay good.
     """
 
     def __init__(self, config: AuthConfig, clock: Callable[[], float]) -> None:
@@ -44,6 +48,7 @@ class KeySet:
         self.withdrawn = 0
         """How often the issuer stopped showing a key."""
         self._asked = float("-inf")
+        self._due = float("inf")
         self._asking: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str) -> RSAPublicKey | None:
@@ -53,22 +58,32 @@ class KeySet:
             Refusal: UNAVAILABLE, when the issuer never answered yet.
         """
         key = self._keys.get(key_id)
-        if key is None:
-            await self.refresh()
-            key = self._keys.get(key_id)
-            if key is None and not self._keys:
-                raise Refusal(PlatformReason.UNAVAILABLE, "tokens cannot be checked at the moment", retry_after=1)
-        return key
+        if key is not None:
+            self.renew()
+            return key
+        await self.refresh()
+        if not self._keys:
+            raise Refusal(PlatformReason.UNAVAILABLE, "tokens cannot be checked at the moment", retry_after=1)
+        return self._keys.get(key_id)
+
+    def renew(self) -> None:
+        """Asks for the keys when they are old. Nobody waits for the answer."""
+        if self._clock() >= self._due:
+            self._begin()
 
     async def refresh(self) -> None:
         """Asks for the keys, unless that was done a moment ago."""
-        if self._asking is None:
-            wait = self._config.refresh_interval if self._keys else min(0.2, self._config.refresh_interval)
-            if self._clock() - self._asked < wait:
-                return
-            self._asked = self._clock()
+        self._begin()
+        if self._asking is not None:
+            await asyncio.shield(self._asking)
+
+    def _begin(self) -> None:
+        now = self._clock()
+        wait = self._config.refresh_interval if self._keys else min(0.2, self._config.refresh_interval)
+        if self._asking is None and now - self._asked >= wait:
+            spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - nothing is secret about it
+            self._asked, self._due = now, now + self._config.renew_interval * spread
             self._asking = asyncio.create_task(self._ask())
-        await asyncio.shield(self._asking)
 
     async def _ask(self) -> None:
         try:
@@ -141,9 +156,8 @@ class Authenticator:
         found = self._tokens.get(hashlib.sha256(header.encode("latin-1")).digest())
         if found is None or found.expires <= self._wall() or found.identity.session_id in self._revoked:
             return None
-        if found.withdrawn != self.keys.withdrawn:
-            return None
-        return found.identity
+        self.keys.renew()
+        return found.identity if found.withdrawn == self.keys.withdrawn else None
 
     async def authenticate(self, header: str) -> Identity:
         """The identity in an Authorization header.

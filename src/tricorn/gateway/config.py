@@ -48,6 +48,8 @@ class AuthConfig:
     leeway: float = 5.0
     refresh_interval: float = 5.0
     """Seconds between two questions for keys that an unknown key id may cause."""
+    renew_interval: float = 30.0
+    """Seconds, more or less, between two questions for keys while tokens come: by then a withdrawn one is known."""
     revocations_interval: float = 30.0
     """Seconds between two full readings of the revocations, for those whose push was missed."""
 

@@ -129,7 +129,7 @@ class Request:
         """
         announced = self.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced[:19]) > limits.body:
-            raise _too_large(limits.body)
+            raise too_large(limits.body)
         if not self.has_body:
             return b""
         chunks: list[bytes] = []
@@ -143,7 +143,7 @@ class Request:
                     chunk = message.get("body", b"")
                     size += len(chunk)
                     if size > limits.body:
-                        raise _too_large(limits.body)
+                        raise too_large(limits.body)
                     chunks.append(chunk)
                     if not message.get("more_body", False):
                         break
@@ -158,7 +158,8 @@ class Request:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(limit: int) -> ProblemError:
+def too_large(limit: int) -> ProblemError:
+    """The answer to a body of more bytes than are taken; the connection ends, since nobody reads the rest of it."""
     return ProblemError(
         problem(PlatformReason.PAYLOAD_TOO_LARGE, f"a body may have at most {limit} bytes", headers=[_CLOSE])
     )

@@ -62,7 +62,7 @@ class Upstream:
         reading = asyncio.create_task(_send_answer(scope, reader, send))
         try:
             await asyncio.wait((pump, reading), return_when=asyncio.FIRST_COMPLETED)
-            if pump.done() and pump.exception() is None and pump.result():
+            if pump.done() and pump.result():
                 return
             await reading
         finally:
@@ -97,7 +97,7 @@ async def _send_request(scope: Scope, receive: Receive, writer: asyncio.StreamWr
             more = False
             if is_chunked:
                 writer.write(b"0\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await writer.drain()
 
 

@@ -123,7 +123,8 @@ class Host:
     ) -> Subscription[Any]:
         subscription = self._process.subscriptions.get(group)
         if subscription is None:
-            subscription = Subscription(group, self.database, repository, self.poke)
+            contracts = self._process.manifest.contexts[self.context].contracts
+            subscription = Subscription(group, self.database, repository, self.poke, contracts=contracts)
             self._process.subscriptions[group] = subscription
         subscription.reset = reset or subscription.reset
         return subscription
@@ -153,7 +154,11 @@ class Host:
         return model()
 
     def mount(self, prefix: str, application: Any) -> None:
-        """Serves an ASGI application under a path prefix of the public port."""
+        """Serves an ASGI application under a path prefix of the public port.
+
+        By a header ``Tricorn-Changed`` it may say with an answer that it changed something: gateways then give no answer
+        again that they have kept. They pass the header on to nobody. Whoever may change nothing must not bring it about.
+        """
         self._process.mounts[prefix] = application
 
     async def cpu(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

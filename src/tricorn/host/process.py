@@ -18,6 +18,7 @@ from tricorn.contract import Refusal, method_policy
 from tricorn.data import Database
 from tricorn.events import Events, Subscription
 from tricorn.events.discovery import remote_routes
+from tricorn.events.moved import Natives
 from tricorn.events.poke import Poke
 from tricorn.events.sink import EventSinkServer, LocalSink
 from tricorn.host.cpu import CpuPool
@@ -115,7 +116,8 @@ class Process:
                 await poke.start()
             for function in self.starts:
                 await function()
-            sink = LocalSink(self.subscriptions.values())
+            natives = Natives(self.endpoints, self.asked)
+            sink = LocalSink(self.subscriptions.values(), natives.deliver)
             self.service.add(EventSinkServer(sink))
             if self._server is not None:
                 await self._server.start()

@@ -59,7 +59,9 @@ class Settings(BaseSettings):
         default=False, description="Send Strict-Transport-Security: only where every request comes over TLS."
     )
     max_body_bytes: int = Field(
-        default=1024 * 1024, ge=1024, description="The longest request body that the gateway takes."
+        default=1024 * 1024,
+        ge=1024,
+        description="The longest request body that the gateway takes, mounted pages' included.",
     )
     rate_factor: float = Field(default=1.0, gt=0, description="Multiplies every rate limit; for load tests.")
     profile_folder: str = Field(
@@ -86,8 +88,8 @@ EARLY_VARIABLES = {
     "database share it. Default: `database.secret` in the home, made on first use.",
     "REDIS_URL": "A Redis in which gateways in Go count requests together and share answers: redis://host:port/0. While it is away each counts "
     'and remembers alone; calls of a rate class with `when_blind = "closed"` are refused (UNAVAILABLE). Default: none.',
-    "TRICORN_TRACE_RATE": "How many of the traces that begin are kept in a second, for `tricorn trace`; those whose caller sends a sampled "
-    "traceparent always are. 0: none. Default: 10, or all where OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    "TRICORN_TRACE_RATE": "How many traces are kept in a second, for `tricorn trace`; whoever asks may send a traceparent, which says which trace "
+    "it is and not whether it is kept. 0: none. Default: 10, or all where OTEL_EXPORTER_OTLP_ENDPOINT is set.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent (OTLP over HTTP). Default: to the supervisor, which keeps the last of them in the "
     "home. The other standard `OTEL_*` variables hold too.",
 }

@@ -33,7 +33,7 @@ class CutoverPlan:
         watch_seconds: How long the guard goes on once all calls are moved.
         allow_quiet: Whether a step in which nobody calls may be left.
         by: Who asked.
-        evidence: SHA-256 of the file of evidence.
+        evidence: SHA-256 of the file of evidence; it and the next are filled in by the supervisor, who looks for itself.
         rehearsed: When the way back was rehearsed.
     """
 

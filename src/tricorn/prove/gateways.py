@@ -85,12 +85,17 @@ def gateway_evidence_path(manifest: Manifest, language: str) -> Path:
 
 
 def save_gateway_evidence(
-    manifest: Manifest, language: str, *, cases: int, requests: int, known: int, different: int
-) -> Path:
-    """Writes down what a run of the whole suite found, about the sources as they are now; the manifest is active."""
+    manifest: Manifest, language: str, prints: GatewayPrints, *, cases: int, requests: int, known: int, different: int
+) -> Path | None:
+    """Writes down what a run of the whole suite found, about the sources as they were before it; the manifest is active.
+
+    None, and nothing is written, when they changed since: it speaks for neither.
+    """
+    if gateway_prints(manifest) != prints:
+        return None
     found = GatewayEvidence(
         language=language,
-        fingerprints=gateway_prints(manifest),
+        fingerprints=prints,
         taken=datetime.now(UTC),
         cases=cases,
         requests=requests,

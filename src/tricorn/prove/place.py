@@ -50,6 +50,8 @@ def describe(entry: Entry) -> str:
         words.append(f"evidence {str(facts['evidence'])[:12]}")
     if facts.get("why"):
         words.append(str(facts["why"]))
+    if facts.get("unseen"):
+        words.append(f"never asked for {', '.join(facts['unseen'])}")
     for method, seen in dict(facts.get("figures", {})).items():
         words.append(f"[{method}: {figures_of(seen)}]")
     return "  ".join(words)

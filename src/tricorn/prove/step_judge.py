@@ -242,6 +242,12 @@ class StepJudge:
         """Whether nobody called anything in this step."""
         return not any(side.step.calls for each in self._methods.values() for side in (each.reference, each.candidate))
 
+    @property
+    def unseen(self) -> list[str]:
+        """Methods for which the candidate was never asked, not even by shadow: what was seen says nothing of them."""
+        totals = {each.name: each.candidate.total for each in self._methods.values()}
+        return [name for name, total in totals.items() if not (total.calls or total.compared)]
+
 
 def _minus(now: Tally, before: Tally) -> Tally | None:
     """What came in between; None when something is less than before."""

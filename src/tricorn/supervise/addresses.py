@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tricorn.data.sockets import process_folder
 from tricorn.host.references import REFERENCE
+from tricorn.supervise.home import cannot_write
 from tricorn.wire.endpoints import ENDPOINTS_FILE, LIMITS, dump_endpoints
 
 if TYPE_CHECKING:
@@ -53,13 +54,18 @@ def write_endpoints(home: Home, endpoints: Mapping[str, Mapping[str, list[str]]]
     """Replace the endpoints file in one step.
 
     Raises:
-        OSError: it cannot be written.
+        SuperviseError: it cannot be written.
     """
     path = home.path / ENDPOINTS_FILE
     scratch = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(dump_endpoints(endpoints))
-    scratch.replace(path)
+    try:
+        with os.fdopen(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(dump_endpoints(endpoints))
+        scratch.replace(path)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def forget(addresses: Iterable[str]) -> None:

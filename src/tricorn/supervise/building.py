@@ -59,6 +59,7 @@ class Build:
     def __init__(self, manifest: Manifest, name: str, home: Path, log: tuple[int, Path]) -> None:
         self._manifest = manifest
         self._name = name
+        self._home = home
         self._folder = build_folder(name, home)
         self._binary = native_binary(manifest, name, home)
         self._log, self._log_path = log
@@ -78,9 +79,9 @@ class Build:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / _LOCK).open("w") as lock:
             yield from _locked(lock.fileno())
-            fingerprint = self._fingerprint()
-            if self._binary.is_file() and self._stamp() == fingerprint:
+            if is_of_the_sources(self._manifest, self._name, self._home):
                 return
+            fingerprint = _fingerprint(self._manifest, self._name)
             self._require_tools()
             self.changed = True
             self._write_stamp("")
@@ -91,18 +92,6 @@ class Build:
                     f"name what it makes in natives.{self._name}.binary of tricorn.toml",
                 )
             self._write_stamp(fingerprint)
-
-    def _fingerprint(self) -> str:
-        native = self._native
-        missing = [source for source in native.sources if not (self._manifest.root / source).exists()]
-        if missing:
-            raise BuildError(
-                f"the sources of {self._name} are not there: {missing[0]}",
-                f"mend natives.{self._name}.sources of tricorn.toml",
-            )
-        how = json.dumps([native.build, native.root, native.binary])
-        content = native_fingerprint(self._manifest.root, native.sources)
-        return hashlib.sha256(f"{how}\n{content}".encode()).hexdigest()
 
     def _require_tools(self) -> None:
         for need in needs_of(self._native):
@@ -151,16 +140,36 @@ class Build:
             "TRICORN_BUILD": str(self._folder),
         }
 
-    def _stamp(self) -> str:
-        try:
-            return str(json.loads((self._folder / _STAMP).read_bytes())["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
-
     def _write_stamp(self, fingerprint: str) -> None:
         scratch = self._folder / f"{_STAMP}.new"
         scratch.write_text(json.dumps({"version": 1, "fingerprint": fingerprint}) + "\n")
         scratch.replace(self._folder / _STAMP)
+
+
+def is_of_the_sources(manifest: Manifest, name: str, home: Path) -> bool:
+    """Whether the program of a native part is there, and was built of its sources as they are now.
+
+    Raises:
+        BuildError: its sources are not there.
+    """
+    now, folder = _fingerprint(manifest, name), build_folder(name, home)
+    try:
+        then = json.loads((folder / _STAMP).read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return native_binary(manifest, name, home).is_file() and then == now
+
+
+def _fingerprint(manifest: Manifest, name: str) -> str:
+    native = manifest.natives[name]
+    missing = [source for source in native.sources if not (manifest.root / source).exists()]
+    if missing:
+        raise BuildError(
+            f"the sources of {name} are not there: {missing[0]}", f"mend natives.{name}.sources of tricorn.toml"
+        )
+    how = json.dumps([native.build, native.root, native.binary])
+    content = native_fingerprint(manifest.root, native.sources)
+    return hashlib.sha256(f"{how}\n{content}".encode()).hexdigest()
 
 
 def _locked(descriptor: int) -> Iterator[str]:

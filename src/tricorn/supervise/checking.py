@@ -3,7 +3,7 @@
 Plays the conformance cases of its contracts against processes of its own, unless this very program has passed these very
 cases before, and asks whether committed evidence speaks for the sources as they are. The supervisor runs it beside the
 application, out of its way; one JSON line goes to the ready pipe:
-`{"checked": [{"contract", "cases", "passed", "finding", "fresh", "why", "gain"}]}`.
+`{"checked": [{"contract", "cases", "passed", "asked", "finding", "fresh", "why", "gain"}]}`; `asked` are the cases that were played now.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tricorn.host.references import GATEWAY
 from tricorn.prove.evidence import freshness
 from tricorn.prove.fingerprint import contract_fingerprint
 from tricorn.prove.gateways import gateway_freshness
+from tricorn.supervise.building import BuildError, is_of_the_sources
 from tricorn.supervise.life import Life
 from tricorn.telemetry import configure_logging, get_logger
 
@@ -96,13 +97,29 @@ async def check(manifest: Manifest, name: str, home: Path) -> list[dict[str, Any
         CaseError: a case file is wrong.
     """
     native = manifest.natives[name]
-    gateway = [_gateway(manifest)] if native.gateway else []
-    if not native.contracts:
-        return gateway
-    memory = Memory(manifest, name, home)
-    outcomes = memory.recall() or await _played(manifest, name, home)
-    memory.keep(outcomes)
-    return [*gateway, *(_judged(manifest, contract, played) for contract, played in outcomes.items())]
+    found = [_gateway(manifest)] if native.gateway else []
+    if native.contracts:
+        memory = Memory(manifest, name, home)
+        known = memory.recall()
+        outcomes = known or await _played(manifest, name, home)
+        if known is None:
+            memory.keep(outcomes)
+        found += [
+            {**_judged(manifest, contract, played), "asked": 0 if known else played.cases}
+            for contract, played in outcomes.items()
+        ]
+    other = _of_other_sources(manifest, name, home)
+    return [{**each, "fresh": False, "why": other} if other and each["fresh"] else each for each in found]
+
+
+def _of_other_sources(manifest: Manifest, name: str, home: Path) -> str:
+    """Why evidence about the sources says nothing of the program that lies there; empty when it does."""
+    try:
+        if is_of_the_sources(manifest, name, home):
+            return ""
+    except BuildError as error:
+        return error.what
+    return "the program was built of other sources than those that lie there; `tricorn bind TARGET=auto` has it built"
 
 
 async def _played(manifest: Manifest, name: str, home: Path) -> dict[str, Played]:
@@ -125,6 +142,7 @@ def _gateway(manifest: Manifest) -> dict[str, Any]:
         "contract": GATEWAY,
         "cases": evidence.cases if evidence is not None else 0,
         "passed": evidence.same if evidence is not None else 0,
+        "asked": 0,
         "finding": "",
         "fresh": found.fresh,
         "why": found.why,

@@ -34,9 +34,12 @@ class EdgePart(Part):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._choosing = asyncio.Lock()
+        self._chosen = ""
 
     def _keeper(self) -> EdgeKeeper:
-        return EdgeKeeper(self.plan.process, self.around, self._word, self.front, self._moved)
+        return EdgeKeeper(
+            self.plan.process, self.around, self._word, self.front, moved=self._moved, built_anew=self._built_anew
+        )
 
     @property
     def edge(self) -> EdgeKeeper:
@@ -59,10 +62,6 @@ class EdgePart(Part):
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "address": self.keeper.plan.address if self.keeper.ready.is_set() else ""}
 
-    @property
-    def is_there(self) -> bool:
-        return self._started.is_set()
-
     async def start(self) -> None:
         """Nothing runs before it has the port."""
         self._at("built")
@@ -74,9 +73,17 @@ class EdgePart(Part):
         A native one is built first; one that has the port already is replaced if that made another program.
 
         Raises:
-            SuperviseError: it cannot be built, or does not start; whoever has the port keeps it.
+            SuperviseError: it cannot be built, does not start, or somebody chose another meanwhile; whoever has the port keeps it.
         """
+        self._chosen = implementation
+        if implementation != REFERENCE:
+            await self._build_for_operator()
         async with self._choosing:
+            if self._chosen != implementation:
+                raise SuperviseError(
+                    f"{self._chosen} was chosen for the gateway meanwhile",
+                    remedy="see `tricorn status`, and say it again",
+                )
             if implementation == REFERENCE:
                 await self.edge.give()
                 self._left()
@@ -84,17 +91,28 @@ class EdgePart(Part):
             else:
                 await self._take_for_operator()
 
-    async def _take_for_operator(self) -> None:
-        await self.build()
+    async def _build_for_operator(self) -> None:
+        """Build it; while that goes on another may be chosen."""
+        stage = self.stage
+        try:
+            await self.build()
+        finally:
+            self._at(stage)
         self._started.set()
+
+    async def _take_for_operator(self) -> None:
         if not self.keeper.ready.is_set() or self.edge.is_outdated:
             await self.edge.take()
         self._bind_its_own()
         self._at("up")
         self.found[GATEWAY] = "chosen by an operator"
 
-    async def keep_up(self) -> None:
-        """Keep it up while it has the port; leave the port to Python when that fails too often, until somebody says otherwise."""
+    def _built_anew(self) -> None:
+        """Python has the port; what lies there now has it once it was looked at."""
+        self._left()
+        self.was_built_anew()
+
+    async def _keep_up(self) -> None:
         while True:
             try:
                 await self.keeper.keep_up()
@@ -109,23 +127,23 @@ class EdgePart(Part):
                 return self._refuse(contract, f"{self.plan.name} runs only while it has the gateway")
             return await super()._judge(found)
         same = f"{found['passed']}/{found['cases']} requests the same"
+        doubt = self._doubt(GATEWAY, found)
         if self.places.chosen(GATEWAY):
             if self.places.native(GATEWAY) == self.plan.language and not self.keeper.ready.is_set():
                 await self.edge.take()
                 self._bind_its_own()
-            self.found[GATEWAY] = "chosen by an operator"
-            self.say("gateway is as an operator chose")
+            self._say_chosen(GATEWAY, same, doubt)
             return ""
-        if not found["fresh"]:
+        if doubt:
             if self.keeper.ready.is_set():
                 await self.edge.give()
                 self._left()
-            return self._refuse(GATEWAY, str(found["why"]))
+            return self._refuse(GATEWAY, doubt)
         if not self.keeper.ready.is_set() or self.edge.is_outdated:
             await self.edge.take()
-        self.places.bind(GATEWAY, self.plan.language)
+        self.places.bind([GATEWAY], self.plan.language)
         self._bind_its_own()
-        self._say_bound(GATEWAY, same, str(found["gain"]))
+        self._say_bound(GATEWAY, same, found)
         return ""
 
     def give_up(self, error: SuperviseError, stage: str = "not there") -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tricorn.host.targets import short_name
+from tricorn.host.targets import Target, short_name
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.keeper import Keeper
 from tricorn.supervise.program import Program
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("tricorn.supervise")
 _SAY_SECONDS = 20.0
+_WAITING, _BUILDING, _STARTING = "waiting", "building", "starting"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PartPlan:
         build: the program that builds it.
         check: the program that says whether it may answer.
         contracts: what it answers.
+        permit: the program that says whether a target of it may be cut over.
         word: what its process is told when it may begin, instead of what others are.
         methods: single methods that it answers where it is the gateway.
     """
@@ -44,6 +46,7 @@ class PartPlan:
     process: ProcessPlan
     build: ProcessPlan
     check: ProcessPlan
+    permit: ProcessPlan
     contracts: tuple[str, ...]
     word: Callable[[], Mapping[str, Any]] | None = None
     methods: tuple[str, ...] = ()
@@ -60,39 +63,35 @@ class PartKeeper(Keeper):
 
     @property
     def is_outdated(self) -> bool:
-        """Whether its program was built anew since its process began."""
         return self._program is not None and self._program.is_outdated
 
     def spawn(self) -> Child:
-        self._program = Program(Path(self.plan.command[0]))
+        before, self._program = self._program, Program(Path(self.plan.command[0]))
+        if before is not None and self._program.differs_from(before):
+            self._is_another = True
+            self._part.places.back(self._part.plan.contracts)
         return super().spawn()
 
     async def renew(self) -> None:
-        """Have the program run as it was built last, in place of an older one.
-
-        Raises:
-            SuperviseError: it does not get ready.
-        """
         if self.child is None or not self.is_outdated:
             return
         self.ready.clear()
+        self._is_replaced = True
         await self.child.stop(self._around.limits.stop, self._around.hurry)  # whoever keeps it up starts it again
         seconds = self._around.limits.ready
         try:
             async with asyncio.timeout(seconds):
                 await self.ready.wait()
         except TimeoutError as error:
-            raise self._around.broken(self.child, f"was not ready again within {seconds:.0f} s") from error
+            raise SuperviseError(
+                f"{self.plan.name} was not ready again within {seconds:.0f} s",
+                remedy=f"read why with `tricorn logs {self.plan.name}`",
+            ) from error
 
-    def _goes(self) -> None:
-        if self.is_outdated:
-            self._is_another = True
-            self._part.places.back(self._part.plan.contracts)
-
-    async def _came_back(self) -> None:
+    def _came_back(self) -> None:
         if self._is_another:
             self._is_another = False
-            await self._part.look_again()
+            self._part.was_built_anew()
 
 
 @dataclass
@@ -109,13 +108,16 @@ class Part:
     places: Places
     since: float
     say: Callable[[str], None]
-    stage: str = "waiting"
+    stage: str = _WAITING
     found: dict[str, str] = field(default_factory=dict)
     """Of each contract that was decided about: where it is on its way, in a few words."""
+    doubts: dict[str, str] = field(default_factory=dict)
+    """Of each contract that was looked at: why it is not shown to be the same, whoever bound it; empty when it is."""
 
     def __post_init__(self) -> None:
         self.keeper = self._keeper()
         self._started = asyncio.Event()
+        self._another = asyncio.Event()
         self._one_check = asyncio.Lock()
         self._renewing = False
 
@@ -132,12 +134,18 @@ class Part:
             "up": self.keeper.ready.is_set(),
             "stage": self.stage,
             "contracts": {contract: self.found.get(contract, self.stage) for contract in self.plan.contracts},
+            "doubts": {contract: why for contract, why in self.doubts.items() if why},
         }
 
     @property
     def is_there(self) -> bool:
-        """Whether it was built, so that it can be looked at."""
-        return self.keeper.ready.is_set()
+        """Whether it was built and is kept up, so that it can be looked at."""
+        return self._started.is_set()
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it is on its way, and will be looked at once it is there."""
+        return self.stage in {_WAITING, _BUILDING, _STARTING}
 
     async def build(self) -> None:
         """Build it, if its sources changed.
@@ -145,7 +153,7 @@ class Part:
         Raises:
             SuperviseError: it cannot be built.
         """
-        self._at("building")
+        self._at(_BUILDING)
         name, last = self.plan.name, 0.0
 
         def heard(line: Mapping[str, Any]) -> None:
@@ -164,21 +172,16 @@ class Part:
         Raises:
             SuperviseError: it does not start.
         """
-        self._at("starting")
+        self._at(_STARTING)
         try:
             self.keeper.spawn()
             self.around.changed()
             await self.keeper.begin()
-        except OSError as error:
-            raise SuperviseError(
-                f"{self.plan.name} cannot be started: {error.strerror}",
-                remedy=f"look at {self.plan.process.command[0]}",
-            ) from error
+            self.places.arrived(self.plan.contracts, self.plan.language, self.plan.process.address)
         except SuperviseError:
             await self.keeper.stop(0)
             raise
         self._started.set()
-        self.places.arrived(self.plan.contracts, self.plan.language, self.plan.process.address)
 
     async def check(self) -> list[str]:
         """Play its cases, look at its evidence, and bind what is shown to be the same.
@@ -188,33 +191,69 @@ class Part:
         """
         async with self._one_check:
             self._at("checking")
-            found: list[Mapping[str, Any]] = []
-            limit = self.around.limits.check
             try:
-                await self._renew()
-                await self._run(self.plan.check, limit, lambda line: found.extend(line.get("checked", ())))
-                stay = [line for each in found if (line := await self._judge(each))]
+                stay = [line for each in await self._look() if (line := await self._judge(each))]
             except SuperviseError as error:
                 stay = [self._refuse(contract, error.what, error.remedy) for contract in self.plan.contracts]
             self._at("up")
             return stay
 
-    async def look_again(self) -> None:
-        """Check it once more, unless it is a check that has renewed it."""
+    async def _look(self) -> list[Mapping[str, Any]]:
+        """What its check says of each contract; of the program that runs, and not of one that it was built to meanwhile."""
+        said: dict[str, Any] = {}
+        program: Program | None = None
+        while program is None or program.is_outdated:
+            program = await asyncio.to_thread(Program, Path(self.plan.process.command[0]))
+            await self._renew()
+            await self._run(self.plan.check, self.around.limits.check, said.update)
+        return list(said.get("checked", ()))
+
+    async def come_or_look_again(self) -> list[str]:
+        """Look at it as its sources are now: one that is not there is tried again, one that is on its way is looked at when it is there.
+
+        Returns:
+            As `check`.
+        """
+        if not self.is_there:
+            return [] if self.is_coming else await grow([self])
+        try:
+            await self.build()
+        except SuperviseError as error:  # what is there is looked at, and is not what the sources say
+            self.say(f"{self.plan.name} was not built anew: {error.what}; {error.remedy}")
+        return await self.check()
+
+    def was_built_anew(self) -> None:
+        """Have it checked once more, unless it is a check that has renewed it."""
         if not self._renewing:
+            self._another.set()
+
+    async def keep_up(self) -> None:
+        """Keep its process up from its start on; give the part up when that fails too often, until somebody says otherwise."""
+        looking = asyncio.create_task(self._look_again(), name=f"look at {self.plan.name}")
+        try:
+            await self._keep_up()
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def _look_again(self) -> None:
+        while True:
+            await self._another.wait()
+            self._another.clear()
             try:
                 await self.check()
             except Exception as error:  # noqa: BLE001 - whatever it is, Python answers without it
                 _log.error("a native part could not be looked at", name=self.plan.name, exc_info=error)
 
-    async def keep_up(self) -> None:
-        """Keep its process up from its start on; give the part up when that fails too often."""
-        await self._started.wait()
-        try:
-            await self.keeper.keep_up()
-        except SuperviseError as error:
-            await self.keeper.stop(0)
-            self.give_up(error, "given up")
+    async def _keep_up(self) -> None:
+        while True:
+            await self._started.wait()
+            try:
+                await self.keeper.keep_up()
+            except SuperviseError as error:
+                await self.keeper.stop(0)
+                self._started.clear()
+                self.give_up(error, "given up")
 
     def give_up(self, error: SuperviseError, stage: str = "not there") -> list[str]:
         """Leave all of its contracts in Python, and say so: the lines that do."""
@@ -225,15 +264,14 @@ class Part:
     @property
     def is_outdated(self) -> bool:
         """Whether its program was built anew since its process began."""
-        return isinstance(self.keeper, PartKeeper) and self.keeper.is_outdated
+        return self.keeper.is_outdated
 
     async def _renew(self) -> None:
-        if isinstance(self.keeper, PartKeeper):
-            self._renewing = True
-            try:
-                await self.keeper.renew()
-            finally:
-                self._renewing = False
+        self._renewing = True
+        try:
+            await self.keeper.renew()
+        finally:
+            self._renewing = False
 
     async def _judge(self, found: Mapping[str, Any]) -> str:
         """Bind a contract or leave it; the line that says why it was left."""
@@ -242,22 +280,40 @@ class Part:
             return self._refuse(contract, f"{same}; the first that is not: {found['finding']}")
         if not found["cases"]:
             return self._refuse(contract, "no case of it could be played")
-        if self.places.chosen(contract):
-            self.found[contract] = "chosen by an operator"
-            self.say(f"{short_name(contract)} is answered as an operator chose   {same}")
+        doubt = self._doubt(contract, found)
+        wanted = self.places.free(contract, self.plan.language)
+        if not wanted:
+            self._say_chosen(contract, same, doubt)
             return ""
-        if not found["fresh"]:
-            return self._refuse(contract, f"{same}, but {found['why']}")
-        self.places.bind(contract, self.plan.language)
-        self._say_bound(contract, same, str(found["gain"]))
+        if doubt:
+            self.places.back([contract])
+            return self._stays(contract, f"{same}, but {doubt}")
+        self.places.bind(wanted, self.plan.language)
+        self._say_bound(", ".join(map(_short, wanted)), same, found)
         return ""
 
-    def _say_bound(self, contract: str, same: str, gain: str) -> None:
+    def _doubt(self, contract: str, found: Mapping[str, Any]) -> str:
+        """Why evidence does not speak for a contract; empty when it does."""
+        self.doubts[contract] = "" if found["fresh"] else str(found["why"])
+        return self.doubts[contract]
+
+    def _say_chosen(self, contract: str, same: str, doubt: str) -> None:
+        """An operator's word holds, also against evidence; but not in silence."""
+        self.found[contract] = "chosen by an operator"
+        name, chosen = short_name(contract), self.places.native(contract)
+        if doubt and chosen is not None:
+            _log.warning("bound by an operator without evidence", contract=contract, implementation=chosen, why=doubt)
+            self.say(f"{name} -> {chosen} as an operator chose, without evidence: {same}, but {doubt}")
+        else:
+            self.say(f"{name} is answered as an operator chose   {same}")
+
+    def _say_bound(self, what: str, same: str, found: Mapping[str, Any]) -> None:
+        contract, language = str(found["contract"]), self.plan.language
         self.found[contract] = "bound"
         self.around.changed()
         after = f"bound after {time.monotonic() - self.since:.0f} s"
-        self.say("   ".join(filter(None, (f"{short_name(contract)} -> {self.plan.language}", same, gain, after))))
-        _log.info("bound", contract=contract, implementation=self.plan.language, found=same)
+        self.say("   ".join(filter(None, (f"{what} -> {language}", same, str(found["gain"]), after))))
+        _log.info("bound", contract=contract, implementation=language, found=same, asked=found["asked"])
 
     def _refuse(self, contract: str, why: str, remedy: str = "") -> str:
         self.places.release(contract)
@@ -307,6 +363,11 @@ async def _join(part: Part) -> list[str]:
     except SuperviseError as error:
         return part.give_up(error)
     return await part.check()
+
+
+def _short(target: str) -> str:
+    contract, _, method = target.partition("/")
+    return Target(contract, method or None).short
 
 
 def _settled(lines: list[str]) -> asyncio.Future[list[str]]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tricorn.host.targets import short_name
@@ -34,6 +35,7 @@ class Guard:
         self._moves: dict[str, Move] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rehearsals: dict[str, _Rehearsal] = {}
+        self._closed = False
 
     def register(self, control: Control) -> None:
         """Have commands reach this."""
@@ -77,13 +79,15 @@ class Guard:
         """Begin the cutover that ``plan`` describes; tells how it goes. It goes on when nobody listens any more.
 
         Raises:
-            SuperviseError: it cannot be begun.
+            SuperviseError: it may not be begun, or cannot.
         """
         try:
             plan = CutoverPlan.from_json(arguments["plan"])
         except (KeyError, ValueError) as error:
             raise SuperviseError(str(error), remedy="use the command `tricorn cutover` of this version") from error
         await self._renew(plan.target, plan.short, plan.to)
+        rests_on = await self._around.permit(plan.target, plan.to, True)
+        plan = replace(plan, evidence=rests_on.get("evidence", ""), rehearsed=rests_on.get("rehearsed", ""))
         self._check_free(plan.target, plan.short)
         self._check_part(plan.target, plan.short, plan.to)
         now = self._around.writer.current
@@ -138,7 +142,7 @@ class Guard:
 
     async def rehearse(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """A move for a rehearsal: ``target``, ``to`` (a language, ``python``, or ``before`` for what was bound before it); the first one
-        also says the ``language`` that is rehearsed, so that what is moved to is what was built last.
+        also says the ``language`` that is rehearsed, so that what is moved to is what was built last, and was verified.
 
         Whoever rehearses and does not come back finds after two minutes that what was bound before is bound again.
 
@@ -157,7 +161,9 @@ class Guard:
                     )
             return {}
         if rehearsal is None:
-            await self._renew(target, _short(target), str(arguments.get("language", to)))
+            language = str(arguments.get("language", to))
+            await self._renew(target, _short(target), language)
+            await self._around.permit(target, language, False)
             self._check_free(target, _short(target))
             rehearsal = self._rehearsals[target] = _Rehearsal(target, self._around, self._rehearsals)
         if to != "python":
@@ -166,9 +172,11 @@ class Guard:
         return {}
 
     async def close(self) -> None:
-        """End whatever goes on; its calls go back."""
+        """End whatever goes on; its calls go back. Nothing is begun any more."""
+        self._closed = True
         for rehearsal in list(self._rehearsals.values()):
-            rehearsal.end()
+            with contextlib.suppress(SuperviseError):  # what cannot be written now is taken back by the next start
+                rehearsal.end()
         tasks = [task for task in self._tasks.values() if not task.done()]
         for task in tasks:
             task.cancel()
@@ -180,6 +188,8 @@ class Guard:
         await self._around.renew(target.partition("/")[0], language)
 
     def _check_free(self, target: str, short: str) -> None:
+        if self._closed:
+            raise SuperviseError(f"the supervisor is stopping, so {short} stays", remedy="start it again first")
         contract = target.partition("/")[0]
         busy = [move.plan.short for move in self._moves.values() if not move.over and move.contract == contract]
         busy += [_short(name) for name in self._rehearsals if name.partition("/")[0] == contract]
@@ -206,9 +216,21 @@ class _Rehearsal:
         self._among = among
         self._before = around.writer.current.at(target)
         self._generation = self._before.generation
-        self._timer = asyncio.get_running_loop().call_later(_REHEARSAL_SECONDS, self.end)
+        self._timer = asyncio.get_running_loop().call_later(_REHEARSAL_SECONDS, self._time_is_up)
 
     def move(self, to: str) -> None:
+        """Have an implementation answer every call.
+
+        Raises:
+            SuperviseError: somebody else bound the target in between; so it stays, and the rehearsal is over.
+        """
+        now = self._around.writer.current.at(self._target)
+        if now.generation != self._generation:
+            self.end()
+            raise SuperviseError(
+                f"{_short(self._target)} was bound by {now.by} in between, so the rehearsal was ended",
+                remedy=f"see `tricorn status`; `tricorn rehearse {_short(self._target)}` begins another",
+            )
         shares = {} if to == "python" else {to: ALL}
         before = {"shares": dict(self._before.shares), "by": self._before.by, "auto": self._before.auto}
         record = {REHEARSING: {**before, "record": dict(self._before.record)}, "to": to}
@@ -218,12 +240,23 @@ class _Rehearsal:
         self._generation = self._around.writer.current.at(self._target).generation
 
     def end(self) -> None:
-        """Bind what was bound before, unless somebody else bound something in between."""
-        self._timer.cancel()
-        self._among.pop(self._target, None)
+        """Bind what was bound before, unless somebody else bound something in between.
+
+        Raises:
+            SuperviseError: it cannot be written; it is tried again when the time is up.
+        """
         if self._around.writer.current.at(self._target).generation == self._generation:
             before = self._before
             self._around.writer.write(lambda _: [before])
+        self._timer.cancel()
+        self._among.pop(self._target, None)
+
+    def _time_is_up(self) -> None:
+        try:
+            self.end()
+        except SuperviseError as error:
+            _log.error("what was bound before a rehearsal cannot be bound", target=self._target, error=error.what)
+            self._timer = asyncio.get_running_loop().call_later(self._around.quiet, self._time_is_up)
 
 
 def _to_python(binding: Binding, why: str) -> Binding:

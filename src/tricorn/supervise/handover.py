@@ -19,6 +19,7 @@ from tricorn.supervise.addresses import forget, numbered
 from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.health import Pulse
 from tricorn.supervise.keeper import Keeper
+from tricorn.supervise.program import Program
 from tricorn.telemetry import get_logger
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class FrontKeeper(Keeper):
         super().__init__(plan, around, lambda: {"gateway": "open" if self.wanted else "closed"})
         self.wanted = True
         """Whether Python is to have the port; a start of the process goes by it."""
+        self._telling = asyncio.Lock()
 
     async def begin(self) -> None:
         """As any process; what was decided about the port meanwhile holds when this returns."""
@@ -61,24 +63,26 @@ class FrontKeeper(Keeper):
         await self._tell()
 
     async def _tell(self) -> None:
-        child = self.child
-        if child is None or not self.ready.is_set():
-            return
-        said = "open" if self.wanted else "leave"
-        child.go(gateway=said)
-        try:
-            async with asyncio.timeout(self._around.limits.ready):
-                while lines := await child.lines():
-                    for line in lines:
-                        if line.get("gateway") == said:
-                            return
-                        if "failed" in line:
-                            raise SuperviseError(
-                                line["failed"], remedy=f"read why with `tricorn logs {self.plan.name}`"
-                            )
-        except TimeoutError as error:
-            raise self._around.broken(child, f"did not answer {said!r} about the public port") from error
-        # It has ended: whoever keeps it up starts it again, as `wanted` says.
+        async with self._telling:  # of two who wait for an answer at once one would hear none
+            child = self.child
+            if child is None or not self.ready.is_set():
+                return
+            said = "open" if self.wanted else "leave"
+            child.go(gateway=said)
+            try:
+                async with asyncio.timeout(self._around.limits.ready):
+                    await self._answered(child, said)
+            except TimeoutError as error:
+                raise self._around.broken(child, f"did not answer {said!r} about the public port") from error
+
+    async def _answered(self, child: Child, said: str) -> None:
+        """Wait for the answer to a word; or for its end, and whoever keeps it up starts it again, as `wanted` says."""
+        while lines := await child.lines():
+            for line in lines:
+                if line.get("gateway") == said:
+                    return
+                if "failed" in line:
+                    raise SuperviseError(line["failed"], remedy=f"read why with `tricorn logs {self.plan.name}`")
 
 
 class EdgeKeeper(Keeper):
@@ -87,6 +91,8 @@ class EdgeKeeper(Keeper):
     Args:
         front: has the port otherwise.
         moved: called with the address at which its newest process answers gRPC.
+        built_anew: called instead of a start where its process has ended and another program lies there: whoever looks at that has it take
+            the port again, or not.
     """
 
     def __init__(
@@ -95,23 +101,25 @@ class EdgeKeeper(Keeper):
         around: Surroundings,
         word: Callable[[], Mapping[str, Any]] | None,
         front: FrontKeeper,
+        *,
         moved: Callable[[str], None],
+        built_anew: Callable[[], None],
     ) -> None:
         super().__init__(plan, around, word)
         self._first = plan
         self._front = front
         self._moved = moved
+        self._built_anew = built_anew
         self._starts = 0
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._swapped = asyncio.Event()
         self._leaving: dict[asyncio.Task[None], Child] = {}
-        self._program: tuple[int, ...] = ()
+        self._program: Program | None = None
 
     @property
     def is_outdated(self) -> bool:
-        """Whether its program was built anew since its process began."""
-        return self._program != self._seen_program()
+        return self._program is not None and self._program.is_outdated
 
     async def take(self) -> None:
         """Have it take the port, by a new process; whoever had it leaves.
@@ -120,7 +128,7 @@ class EdgeKeeper(Keeper):
             SuperviseError: it does not start; then all stays as it was.
         """
         async with self._turn:
-            await self._take()
+            await self._take(await self._there())
 
     async def give(self) -> None:
         """Have it leave the port to Python.
@@ -163,12 +171,20 @@ class EdgeKeeper(Keeper):
                 if not self._wanted.is_set() or self.child is not None:
                     continue
                 self.restarts += 1
-                try:
-                    await self._take()
-                except SuperviseError as error:
-                    _log.error("the gateway did not start again", name=name, error=error.what)
-                    continue
-            self._around.progress.note(f"{name} has the port again")
+                program = await self._there()
+                if anew := self._program is not None and program.differs_from(self._program):
+                    self._wanted.clear()
+                else:
+                    try:
+                        await self._take(program)
+                    except SuperviseError as error:
+                        _log.error("the gateway did not start again", name=name, error=error.what)
+                        continue
+            if anew:
+                self._around.progress.note(f"{name} was built anew, and is looked at before it has the port")
+                self._built_anew()
+            else:
+                self._around.progress.note(f"{name} has the port again")
 
     async def stop(self, seconds: float) -> None:
         """End it, and those that still leave: nobody follows, so nothing is waited for but requests under way."""
@@ -192,25 +208,23 @@ class EdgeKeeper(Keeper):
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _take(self) -> None:
+    async def _there(self) -> Program:
+        return await asyncio.to_thread(Program, Path(self._first.command[0]))
+
+    async def _take(self, program: Program) -> None:
+        """Have the port taken by `program`, which lies there."""
         self._starts += 1
         plan = numbered_plan(self._first, self._starts)
-        program = self._seen_program()
-        try:
-            child = self._around.spawn(plan)
-        except OSError as error:
-            raise SuperviseError(
-                f"{plan.name} cannot be started: {error.strerror}", remedy=f"look at {plan.command[0]}"
-            ) from error
+        child = self._around.spawn(plan)
         try:
             await self._get_ready(child)
+            self._moved(plan.address)
         except BaseException:
             await child.stop(0, self._around.hurry)
             forget([plan.address])
             raise
         self._program = program
         self._wanted.set()
-        self._moved(plan.address)
         self._swap(child, plan)
         if self._front.wanted:
             await self._front.leave()
@@ -280,13 +294,6 @@ class EdgeKeeper(Keeper):
                 _log.error("python was asked about the public port in vain", doubted=doubted, exc_info=error)
                 return
         _log.warning("python accepts beside the gateway, which is silent" if doubted else "the gateway answers again")
-
-    def _seen_program(self) -> tuple[int, ...]:
-        try:
-            status = Path(self._first.command[0]).stat()
-        except OSError:
-            return ()
-        return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def numbered_plan(plan: ProcessPlan, number: int) -> ProcessPlan:

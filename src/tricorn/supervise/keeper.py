@@ -52,11 +52,18 @@ class Surroundings:
         """Start a process; it waits for its word.
 
         Raises:
-            OSError: it cannot be started, or its log not be written.
+            SuperviseError: it cannot be started, or its log not be written.
         """
         plan = replace(plan, environment={**self.environment, **plan.environment})
         child = Child(plan, self.home.log(plan.name))
-        child.start(self.public.fileno() if self.public is not None else None)
+        try:
+            child.start(self.public.fileno() if self.public is not None else None)
+        except OSError as error:
+            if error.filename == str(child.log):
+                raise cannot_write(error, self.home.path) from error
+            raise SuperviseError(
+                f"{plan.name} cannot be started: {error.strerror}", remedy=f"look at {plan.command[0]}"
+            ) from error
         return child
 
     def broken(self, child: Child, how: str) -> SuperviseError:
@@ -88,6 +95,8 @@ class Keeper:
         self.restarts = 0
         self.child: Child | None = None
         self.ready = asyncio.Event()
+        self._is_replaced = False
+        """Whether its process is ended to be started again: that is no failure."""
         self._around = around
         self._word = word
         self._pulse = Pulse(plan.address) if plan.address else None
@@ -97,8 +106,25 @@ class Keeper:
         """Of its last run; None before the first, and once it was stopped."""
         return self.child.pid if self.child is not None else None
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its program was built anew since its process began. What nobody builds never is."""
+        return False
+
+    async def renew(self) -> None:
+        """Have the program run as it was built last, in place of an older one, so that it can be looked at. What nobody builds is left alone,
+        and so is what has the public port.
+
+        Raises:
+            SuperviseError: it does not get ready.
+        """
+
     def spawn(self) -> Child:
-        """Start it; it prepares itself and waits."""
+        """Start it; it prepares itself and waits.
+
+        Raises:
+            SuperviseError: it cannot be started.
+        """
         self.child = self._around.spawn(self.plan)
         return self.child
 
@@ -148,30 +174,27 @@ class Keeper:
             self.ready.clear()
             self._around.changed()
             now = time.monotonic()
-            ends = [end for end in ends if now - end < limits.restart_window] + [now]
+            replaced, self._is_replaced = self._is_replaced, False
+            ends = [end for end in ends if now - end < limits.restart_window] + ([] if replaced else [now])
             if len(ends) > limits.restarts:
                 raise SuperviseError(
                     f"{name} ended {len(ends)} times within {limits.restart_window:.0f} s; the last time it {how}",
                     remedy=f"read why in {child.log}",
                     log=words,
                 )
-            pause = min(limits.backoff * 2 ** (len(ends) - 1), limits.longest_backoff)
-            _log.error("a process ended", name=name, how=how, restart_in_seconds=pause)
+            pause = 0.0 if replaced else min(limits.backoff * 2 ** (len(ends) - 1), limits.longest_backoff)
+            _log.error("a process ended", name=name, how=how, restart_in_seconds=pause, replaced=replaced)
             self._around.progress.note(f"{name} {how}; it is started again")
             await asyncio.sleep(pause)
             self.restarts += 1
-            self._goes()
-            again = self.spawn()
-            self._around.changed()
             try:
-                await self.begin()
+                await self._start_again()
             except SuperviseError as error:
                 _log.error("a process did not start again", name=name, error=error.what)
-                await again.stop(0, self._around.hurry)
                 continue
             _log.info("a process is up again", name=name)
             self._around.progress.note(f"{name} is up again")
-            await self._came_back()
+            self._came_back()
 
     async def stop(self, seconds: float) -> None:
         """SIGTERM, and after `seconds` SIGKILL."""
@@ -181,6 +204,20 @@ class Keeper:
             await child.stop(seconds, self._around.hurry)
         if self._pulse is not None:
             self._pulse.close()
+
+    async def _start_again(self) -> None:
+        """Start it after its end, and wait until it is ready; nothing of it is left when it does not get so far.
+
+        Raises:
+            SuperviseError: it cannot be started, ended instead, or took too long.
+        """
+        again = self.spawn()
+        self._around.changed()
+        try:
+            await self.begin()
+        except SuperviseError:
+            await again.stop(0, self._around.hurry)
+            raise
 
     async def _end(self) -> tuple[str, Child]:
         """Wait for the end of the process as it runs now; how it ended."""
@@ -215,10 +252,7 @@ class Keeper:
     async def _seen(self, silent: float) -> None:
         """Told after each question for how many seconds there was no answer."""
 
-    def _goes(self) -> None:
-        """Told before it is started again."""
-
-    async def _came_back(self) -> None:
+    def _came_back(self) -> None:
         """Told once it is ready again."""
 
 

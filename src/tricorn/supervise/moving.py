@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from tricorn.prove.errors import ProveError
 from tricorn.prove.place import percent
 from tricorn.prove.step_judge import StepJudge, Verdict
 from tricorn.prove.tally import Tallies
+from tricorn.supervise.errors import SuperviseError
 from tricorn.telemetry import get_logger
 from tricorn.wire.bindings import Binding, Bindings, Shadow
 
@@ -24,15 +25,11 @@ if TYPE_CHECKING:
 
 _log = get_logger("tricorn.supervise")
 
-GOING_ON = "going on"
-"""What the record of a binding says under ``cutover`` while the guard watches it."""
+GOING_ON, DONE = "going on", "done"
+"""What the record of a binding says under ``cutover`` while the guard watches it, and when it has come to a good end."""
 
 _PULSE_SECONDS = 0.2
 _QUIET_SECONDS = 5.0
-
-
-async def _as_it_is(_contract: str, _language: str) -> None:
-    """Nothing is ever built anew."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +42,18 @@ class Around:
         tallies: what the processes counted of a target so far.
         trouble: why the native part of a contract, in a language, cannot be relied on, with how often it was started again.
         renew: has that part run, and looked at, as it was built last.
+        permit: of a target and a language, and whether the way back must have been rehearsed: the ``evidence`` and when that was
+            ``rehearsed``; raises SuperviseError where there is none.
     """
 
     writer: BindingWriter
     ledger: Ledger
     tallies: Callable[[str], Tallies]
     trouble: Callable[[str, str], tuple[str, int]]
+    renew: Callable[[str, str], Awaitable[None]]
+    permit: Callable[[str, str, bool], Awaitable[Mapping[str, str]]]
     pulse: float = _PULSE_SECONDS
     quiet: float = _QUIET_SECONDS
-    renew: Callable[[str, str], Awaitable[None]] = _as_it_is
 
 
 class _EndError(Exception):
@@ -83,11 +83,12 @@ class Move:
         self._asked: _EndError | None = None
         self._wake = asyncio.Event()
         self._since = 0
-        self._generations: dict[str, int] = {}
-        self._restarts = 0
+        self._generations = self._bound()
+        _, self._restarts = around.trouble(self.contract, plan.to)
         self._auto = False
         self._figures: dict[str, Any] = {}
         self._last_wait = ""
+        self._stuck = False
 
     @property
     def contract(self) -> str:
@@ -114,23 +115,21 @@ class Move:
         """From the first look to the end of the watch. Whatever goes wrong, calls end up where somebody answers for it."""
         plan = self.plan
         try:
-            _, self._restarts = self._around.trouble(self.contract, plan.to)
-            self._generations = self._bound()
             await self._step(0, "begun", plan.step_seconds)
             for share in plan.steps:
                 await self._step(share, "step", plan.step_seconds)
             await self._watch()
             self._finish()
         except _EndError as end:
-            self._end(end)
-        except ProveError as error:
-            self._end(_EndError("went back", "guard", error.what))
+            await self._end(end)
+        except (ProveError, SuperviseError) as error:
+            await self._end(_EndError("went back", "guard", error.what))
         except asyncio.CancelledError:
-            self._end(_EndError("went back", "guard", "the supervisor stopped in the middle"))
+            self._go_back(_EndError("went back", "guard", "the supervisor stopped in the middle"))
             raise
         except Exception as error:  # noqa: BLE001 - calls must not stay where nobody watches them
             _log.error("a cutover broke off", target=plan.target, exc_info=error)
-            self._end(_EndError("went back", "guard", f"the guard itself failed: {error!r}"))
+            await self._end(_EndError("went back", "guard", f"the guard itself failed: {error!r}"))
         finally:
             self.over = True
             self._tell_all()
@@ -171,7 +170,7 @@ class Move:
         if not self.plan.watch_seconds:
             return
         await self._enter("watching", ALL)
-        self._say("watching", seconds=self.plan.watch_seconds)
+        self._say("watching", seconds=self.plan.watch_seconds, unseen=self._judge.unseen)
         until = time.monotonic() + self.plan.watch_seconds
         while time.monotonic() < until:
             await self._look()
@@ -246,16 +245,15 @@ class Move:
         record = {"cutover": GOING_ON, "to": plan.to}
         self._write(share, by="cutover", shadow=shadow, record=record)
 
-    def _write(self, share: int, *, by: str, shadow: Shadow | None = None, record: dict[str, Any]) -> None:
+    def _write(
+        self, share: int, *, by: str, shadow: Shadow | None = None, record: dict[str, Any], auto: bool = False
+    ) -> None:
         target, to = self.plan.target, self.plan.to
 
         def change(now: Bindings) -> list[Binding]:
             shared = now.at(target).shared
-            return [
-                Binding(
-                    target, self._shares(share), 0, by, auto=self._auto, shadow=shadow, shared=shared, record=record
-                )
-            ]
+            own = auto or self._auto
+            return [Binding(target, self._shares(share), 0, by, auto=own, shadow=shadow, shared=shared, record=record)]
 
         self._around.writer.write(change)
         self.share = share
@@ -267,27 +265,41 @@ class Move:
         return {self.plan.to: share} if share else {}
 
     def _finish(self) -> None:
-        self._write(ALL, by="cutover", record={"cutover": "done", "to": self.plan.to})
-        self._note("done", self.plan.by, figures=self._figures, share=ALL, to=self._shares(ALL))
-        self._say("done", share=ALL)
+        # It rests on evidence, and holds no longer than that: the platform may take it back.
+        self._write(ALL, by="cutover", record={"cutover": DONE, "to": self.plan.to}, auto=True)
+        unseen = self._judge.unseen  # a method that nobody calls holds up no other, but is named
+        self._note("done", self.plan.by, figures=self._figures, share=ALL, to=self._shares(ALL), unseen=unseen)
+        self._say("done", share=ALL, unseen=unseen)
 
-    def _end(self, end: _EndError) -> None:
-        """Go back first, and tell afterwards."""
-        share, began = self.share, time.monotonic()
+    async def _end(self, end: _EndError) -> None:
+        """Go back, as soon as that can be written; somebody who binds the target before that has the last word."""
+        began, held = time.monotonic(), self._around.writer.current.at(self.plan.target)
+        while not self._go_back(end, began):
+            await asyncio.sleep(self._around.pulse)
+            now = self._around.writer.current.at(self.plan.target)
+            if now != held:
+                end = _EndError("left", now.by, f"{end.why}; bound by {now.by} in between", back=False)
+
+    def _go_back(self, end: _EndError, began: float | None = None) -> bool:
+        """Go back first, and tell afterwards; whether it could be written."""
+        share, began = self.share, began or time.monotonic()
         if end.back:
             try:
                 self._write(
                     0, by="operator" if end.by != "guard" else "guard", record={"cutover": "went back", "why": end.why}
                 )
-            except Exception as error:
-                _log.error("the bindings could not be written back", target=self.plan.target, exc_info=error)
-                self._say("stuck", share=share, why=f"{end.why}; and the bindings cannot be written: {error}")
-                raise
+            except SuperviseError as error:
+                if not self._stuck:
+                    self._stuck = True
+                    _log.error("the bindings cannot be written back", target=self.plan.target, error=error.what)
+                    self._say("stuck", share=share, why=f"{end.why}; and that cannot be written: {error.what}")
+                return False
         seconds = round(time.monotonic() - began, 4)
         held = dict(self._around.writer.current.at(self.plan.target).shares)
         facts = {"share": share, "from": self._shares(share), "to": held, "why": end.why, "figures": self._figures}
         self._note(end.event, end.by, seconds=seconds, **facts)
         self._say(end.event, share=share, why=end.why, by=end.by, seconds=seconds, figures=self._figures)
+        return True
 
     def _note(self, event: str, by: str, **facts: Any) -> None:
         """Enter what has happened already: it is true even if the ledger cannot be written."""

@@ -40,7 +40,7 @@ class NotedWriter(BindingWriter):
         now = super().write(change, expect_generation, forget=forget)
         for target in before.by_target.keys() | now.by_target.keys():
             was, binding = before.at(target), now.at(target)
-            if binding.shares == was.shares or binding.record.get("cutover"):
+            if binding.shares == was.shares or (binding.record.get("cutover") and binding.by != "grow"):
                 continue
             if REHEARSING in {*binding.record, *was.record}:
                 continue

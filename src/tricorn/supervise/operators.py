@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.noted import REHEARSING
 from tricorn.wire.bindings import ALL, AT_GATEWAY, GATEWAY, REFERENCE, Binding, Bindings, describe
 from tricorn.wire.endpoints import ENDPOINTS_FILE, known_endpoints
 
@@ -85,7 +86,9 @@ class Operators:
         def change(now: Bindings) -> list[Binding]:
             binding = now.at(target)
             if implementation == AUTO:
-                return [] if method else [replace(binding, auto=True)]
+                # What a rehearsal would bind again is no longer what is wanted.
+                record = {} if REHEARSING in binding.record else binding.record
+                return [] if method else [replace(binding, auto=True, record=record)]
             record = {AT_GATEWAY: True} if self._at_gateway(target, implementation) else {}
             return [replace(binding.to(implementation, share), by="operator", auto=False, record=record)]
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from tricorn.host.references import REFERENCE
 from tricorn.supervise.addresses import write_endpoints
+from tricorn.supervise.errors import SuperviseError
+from tricorn.supervise.moving import DONE
+from tricorn.telemetry import get_logger
 from tricorn.wire.bindings import AT_GATEWAY
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from tricorn.wire.bindings import Binding, Bindings
 
 _BY = "grow"
+_log = get_logger("tricorn.supervise")
 
 
 class Writer(Protocol):
@@ -54,13 +58,16 @@ class Places:
         write_endpoints(self._home, self._endpoints)
 
     def left(self, contracts: Iterable[str], language: str) -> None:
-        """A native part is gone for good: Python answers all of its contracts."""
+        """A native part is gone for good: Python answers all of its contracts, whether that can be written down or not."""
         contracts = list(contracts)
         for contract in contracts:
             if "/" not in contract:
                 self._endpoints.get(contract, {}).pop(language, None)
-        write_endpoints(self._home, self._endpoints)
-        self.back(contracts)
+        try:
+            write_endpoints(self._home, self._endpoints)
+            self.back(contracts)
+        except SuperviseError as error:
+            _log.error("it cannot be written down that a native part is gone", language=language, error=error.what)
 
     def chosen(self, contract: str) -> bool:
         """Whether an operator decided who answers a contract."""
@@ -77,22 +84,37 @@ class Places:
             lambda now: [replace(now.at(method).to(language), by=_BY, record={AT_GATEWAY: True}) for method in wanted]
         )
 
-    def bind(self, contract: str, language: str) -> None:
-        """Have an implementation answer every call of a contract."""
-        self._to(language, [contract])
+    def free(self, contract: str, language: str) -> list[str]:
+        """What the platform may have an implementation answer: the contract, and methods of it that were cut over to it one by one, as far
+        as no operator decided about them.
+        """
+        now = self._writer.current
+        found = [now.at(target) for target in self._with_methods(contract)]
+        moved = {"cutover": DONE, "to": language}
+        return [each.target for each in found if each.auto and (each.target == contract or dict(each.record) == moved)]
+
+    def bind(self, targets: Iterable[str], language: str) -> None:
+        """Have an implementation answer every call of some targets."""
+        self._to(language, targets)
 
     def release(self, contract: str) -> None:
-        """Have Python answer every call of a contract that is not to be trusted to its native part."""
+        """Have Python answer every call of a contract that is not to be trusted to its native part, whoever bound it."""
         now = self._writer.current
-        bound = [target for target in now.by_target if target.partition("/")[0] == contract and now.at(target).native]
-        if bound:
+        if bound := [target for target in self._with_methods(contract) if now.at(target).native]:
             self._to(REFERENCE, bound)
 
     def back(self, targets: Iterable[str]) -> None:
-        """Have Python answer what was bound without an operator."""
+        """Have Python answer what was bound without an operator, of contracts also single methods."""
         now = self._writer.current
-        if back := [target for target in targets if now.at(target).auto and now.at(target).native is not None]:
+        wanted = {each: None for target in targets for each in self._with_methods(target)}
+        if back := [target for target in wanted if now.at(target).auto and now.at(target).native is not None]:
             self._to(REFERENCE, back)
+
+    def _with_methods(self, target: str) -> list[str]:
+        """A target, and the methods of it that have bindings of their own, but for what a gateway answers by itself."""
+        bindings = self._writer.current.by_target
+        own = [name for name in bindings if name.startswith(f"{target}/") and not bindings[name].record.get(AT_GATEWAY)]
+        return [target, *own]
 
     def _to(self, implementation: str, targets: Iterable[str]) -> None:
         self._writer.write(lambda now: [replace(now.at(target).to(implementation), by=_BY) for target in targets])

@@ -17,6 +17,10 @@ class Program:
         self._status = _status(path)
         self._digest = _digest(path)
 
+    def differs_from(self, other: Program) -> bool:
+        """Whether it is not the program that another was."""
+        return self._digest != other._digest
+
     @property
     def is_outdated(self) -> bool:
         """Whether another program lies there now. A file that is just being replaced may be missing, and says nothing."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from tricorn.supervise.control import ControlClient
 
 _PATIENCE_SECONDS = 15.0
+_LOOK_SECONDS = 600.0
+"""What was built anew is looked at before it is moved to."""
+
 _HOLD_SECONDS = 1.0
 _POLL_SECONDS = 0.01
 
@@ -76,7 +80,8 @@ async def rehearse(where: Where, manifest: Manifest, target: Target, language: s
     async def order(to: str, **more: Any) -> float:
         """What was ordered last holds everywhere after so many seconds."""
         began = time.monotonic()
-        await asyncio.to_thread(lambda: client.call("rehearse", target=target.key, to=to, by=by, **more))
+        call = partial(client.call, "rehearse", patience=_LOOK_SECONDS, target=target.key, to=to, by=by, **more)
+        await asyncio.to_thread(call)
         await _everywhere(home)
         return time.monotonic() - began
 

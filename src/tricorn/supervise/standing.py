@@ -11,7 +11,7 @@ from tricorn.supervise.health import Pulse
 from tricorn.supervise.public import get
 from tricorn.supervise.reports import troubles
 from tricorn.supervise.usage import cpu_seconds, pss_bytes, rss_bytes, tree
-from tricorn.wire.bindings import ALL, AT_GATEWAY, BINDINGS_FILE, GATEWAY, Bindings, parse_bindings
+from tricorn.wire.bindings import ALL, AT_GATEWAY, BINDINGS_FILE, GATEWAY, Binding, Bindings, parse_bindings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def _gateway(
     if binding.native is not None and binding.native != language:
         place = f"bound to {binding.native}, which is not there, so {language} has the port"
     elif not binding.auto or binding.native is not None:
-        place = f"bound by {binding.by}"
+        place = "; ".join([f"bound by {binding.by}", *_doubts(GATEWAY, part, binding)])
     else:
         place = part["contracts"][GATEWAY] if part is not None else ""
     return {
@@ -110,11 +110,18 @@ def _place(contract: str, part: dict[str, Any] | None, bindings: Bindings, home:
         words.append(place(home, contract))
     elif contract in bindings.by_target and (binding.native is not None or not binding.auto):
         words.append(f"bound by {binding.by}")
+    words += _doubts(contract, part, binding)
     if part is not None and binding.native is None and binding.auto:
         words.append(part["contracts"][contract])
     if binding.shadow is not None:
         words.append(f"{binding.shadow.sample / 100:g} % compared with {binding.shadow.implementation}")
     return "; ".join(filter(None, words))
+
+
+def _doubts(contract: str, part: dict[str, Any] | None, binding: Binding) -> list[str]:
+    """What is bound although evidence does not speak for it is called that."""
+    why = part.get("doubts", {}).get(contract) if part is not None and binding.native == part["language"] else None
+    return [f"without evidence: {why}"] if why else []
 
 
 def _processes(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:

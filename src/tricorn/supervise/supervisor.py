@@ -7,8 +7,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -141,7 +141,7 @@ class Supervisor:
             ledger = Ledger(self._home.path)
             writer = NotedWriter(self._home, self._plan.shared, ledger)
             tallies = partial(read_tallies, self._home.path)
-            self._guard = Guard(Around(writer, ledger, tallies, self.trouble, renew=self.renew))
+            self._guard = Guard(Around(writer, ledger, tallies, self.trouble, self.renew, self.permit))
             self._guard.recover()
             self._guard.register(self._control)
             Operators(self._home, writer, self._given_back, lambda: self._edge).listen(self._control)
@@ -163,17 +163,39 @@ class Supervisor:
 
     def trouble(self, contract: str, language: str) -> tuple[str, int]:
         """Why the native part of a contract cannot be relied on now, empty when it can; and how often it was started again."""
-        for part in self._parts.values():
-            if contract in part.plan.contracts and part.plan.language == language:
-                why = "" if part.keeper.ready.is_set() else f"{part.plan.name} is not up: {part.stage}"
-                return why, part.keeper.restarts
-        return f"shape {self._plan.shape} has no part in {language} for it", 0
+        part = self._part(contract, language)
+        if part is None:
+            return f"shape {self._plan.shape} has no part in {language} for it", 0
+        why = "" if part.keeper.ready.is_set() else f"{part.plan.name} is not up: {part.stage}"
+        return why, part.keeper.restarts
 
     async def renew(self, contract: str, language: str) -> None:
         """Have the native part of a contract run, and looked at, as it was built last; one that does already is left alone."""
-        for part in self._parts.values():
-            if contract in part.plan.contracts and part.plan.language == language and part.is_outdated:
-                await part.check()
+        part = self._part(contract, language)
+        if part is not None and part.is_outdated:
+            # Whoever asked may go away: what was begun is looked at to its end.
+            await asyncio.shield(self._look(part, part.check()))
+
+    async def permit(self, target: str, language: str, rehearsed: bool) -> Mapping[str, str]:
+        """The evidence, and when the way back was rehearsed where it must have been, that a move to a language rests on now.
+
+        Raises:
+            SuperviseError: there is none that carries it.
+        """
+        part = self._part(target.partition("/")[0], language)
+        said: dict[str, str] = {}
+        if part is not None:  # else there is nothing to move to, as `trouble` says
+            asked = (*part.plan.permit.command, target, language, *(["--rehearsed"] if rehearsed else []))
+            child = self._around.spawn(replace(part.plan.permit, command=asked))
+            await run_tool(self._around, child, {}, self._plan.limits.check, said.update)
+        return said
+
+    def _part(self, contract: str, language: str) -> Part | None:
+        """The native part that answers a contract in a language."""
+        parts = self._parts.values()
+        return next(
+            (each for each in parts if contract in each.plan.contracts and each.plan.language == language), None
+        )
 
     def _given_back(self, contract: str) -> None:
         """An operator leaves a contract to the platform again: what it knows of the native part is looked at anew; one that was not
@@ -181,10 +203,13 @@ class Supervisor:
         """
         for part in self._parts.values():
             if contract in part.plan.contracts:
-                look = part.check() if part.is_there else grow([part])
-                task = asyncio.create_task(look, name=f"check {part.plan.name}")
-                self._looking.add(task)
-                task.add_done_callback(self._looking.discard)
+                self._look(part, part.come_or_look_again())
+
+    def _look(self, part: Part, look: Coroutine[Any, Any, list[str]]) -> asyncio.Task[list[str]]:
+        task = asyncio.create_task(look, name=f"check {part.plan.name}")
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+        return task
 
     def _make_keepers(self, places: Places) -> None:
         places.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -10,6 +11,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import Decision
 
 from tricorn.telemetry.traces import NO_SPAN, TraceContext
 
@@ -62,6 +64,11 @@ class Exporter:
         ids = made.get_span_context()
         context = TraceContext(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", int(ids.trace_flags))
         return OtelSpan(made), context
+
+    def begin_flags(self) -> int:
+        """What the sampler says of a trace that begins now."""
+        said = self._provider.sampler.should_sample(None, random.getrandbits(128), "")
+        return int(said.decision is Decision.RECORD_AND_SAMPLE)
 
     def shutdown(self) -> None:
         self._provider.shutdown()

@@ -84,6 +84,13 @@ def _begin_flags() -> int:
     return _SAMPLED if rate is None or rate.takes() else 0
 
 
+def _flags_for_outsiders() -> int:
+    """The same of a trace that somebody outside began; where no rate is set, the SDK's sampler decides as if it began here."""
+    if _Exporting.rate is None and _Exporting.exporter is not None:
+        return _Exporting.exporter.begin_flags()
+    return _begin_flags()
+
+
 def current_trace() -> TraceContext | None:
     return _current.get()
 
@@ -106,12 +113,17 @@ def parse_traceparent(value: str | None) -> TraceContext | None:
 
 
 class continue_trace:  # noqa: N801 - read as a verb: `with continue_trace(header):`
-    """`with continue_trace(header)`: the trace a caller began, or a new one when the header is absent or broken."""
+    """`with continue_trace(header)`: the trace a caller began, or a new one when the header is absent or broken.
+
+    A caller `from_outside` says which trace it is, but not whether it is recorded.
+    """
 
     __slots__ = ("_context", "_token")
 
-    def __init__(self, traceparent: str | None = None) -> None:
+    def __init__(self, traceparent: str | None = None, *, from_outside: bool = False) -> None:
         self._context = parse_traceparent(traceparent)
+        if from_outside and self._context is not None:
+            self._context.flags = _flags_for_outsiders()
         self._token: Token[TraceContext | None] | None = None
 
     def __enter__(self) -> TraceContext:
@@ -181,7 +193,8 @@ def configure_tracing(process: str) -> bool:
     """Export spans if `OTEL_EXPORTER_OTLP_ENDPOINT` (or its `_TRACES_` form) is set; True if they will be.
 
     The other standard `OTEL_*` variables (headers, sampler, batch sizes, resource attributes) hold as the SDK says. With
-    `TRICORN_TRACE_RATE`, so many of the traces that begin here are recorded in a second; those that callers began are as they say.
+    `TRICORN_TRACE_RATE`, so many of the traces that begin here or come from outside are recorded in a second; those that other
+    processes of the application began are as they say.
     """
     if not (os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
         return False

@@ -112,11 +112,14 @@ class Endpoints:
         if implementation != REFERENCE and binding.record.get(AT_GATEWAY):
             # A native gateway's own address is listed for what it answers as every process does.
             places = [STATS] if implementation == binding.native else [policy.service, STATS]
-        listed = (self._endpoints.get(place, {}).get(implementation) for place in places)
-        addresses = next(filter(None, listed), ())
+        addresses = next(filter(None, (self.places(place, implementation) for place in places)), ())
         if not addresses:
             raise Refusal(PlatformReason.UNAVAILABLE, f"no {implementation} answers {policy.service} here", sent=False)
         return self.at(random.choice(addresses))  # noqa: S311 - a lot, not a secret
+
+    def places(self, contract: str, implementation: str) -> Sequence[str]:
+        """The addresses of an implementation of a contract; none where none is listed."""
+        return self._endpoints.get(contract, {}).get(implementation, ())
 
     @property
     def bindings(self) -> Bindings:

@@ -25,7 +25,7 @@ class LocalChannel:
             async for answer in answers:
                 yield _copy(answer)
         finally:
-            await answers.aclose()  # type: ignore[attr-defined]
+            await answers.aclose()
 
 
 def _copied(request: Message | AsyncIterator[Message]) -> Message | AsyncIterator[Message]:

@@ -44,13 +44,14 @@ class RemoteChannel:
     def __init__(self, address: str) -> None:
         self.target = address
         self._socket = _Socket(address.removeprefix(_UNIX)) if address.startswith(_UNIX) else None
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel: grpc.aio.Channel | None = None
         self._calls: dict[str, Any] = {}
 
     async def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
-        await self._channel.close(None)
+        if self._channel is not None:
+            await self._channel.close(None)
 
     async def unary(self, policy: MethodPolicy, request: Message | AsyncIterator[Message], call: Call) -> Message:
         if self._socket is not None and isinstance(request, Message):
@@ -78,6 +79,8 @@ class RemoteChannel:
     def _multicallable(self, policy: MethodPolicy) -> Any:
         made = self._calls.get(policy.full_name)
         if made is None:
+            if self._channel is None:
+                self._channel = grpc.aio.insecure_channel(self.target, options=_OPTIONS)
             kind = {
                 (False, False): self._channel.unary_unary,
                 (False, True): self._channel.unary_stream,

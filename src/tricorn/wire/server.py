@@ -1,31 +1,37 @@
-"""Hosts the implementations of a process behind grpc.aio, with health and reflection."""
+"""Hosts the implementations of a process behind gRPC, with health and reflection."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
+import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from tricorn import telemetry
 from tricorn.contract import MethodPolicy, PlatformReason, Refusal, service_policies
 from tricorn.wire.call import NO_METADATA, Call, Identity
-from tricorn.wire.errors import DETAILS_KEY, to_status
+from tricorn.wire.http2.hpack import Headers
+from tricorn.wire.http2.serving import Method, ServedConnection, Serving, seconds_given
 from tricorn.wire.remote import MAX_MESSAGE_BYTES
 from tricorn.wire.service import Service
 
-_META = "tricorn-meta-"
+_M = TypeVar("_M", bound=Message)
+
+_UNIX = "unix:"
+_META = b"tricorn-meta-"
+_BACKLOG = 1024
 
 
 class GrpcServer:
-    """Serves a `Service` on ``unix:PATH`` (mode 0600) or ``HOST:PORT``.
+    """Serves a `Service` on ``unix:PATH`` (mode 0600) or ``HOST:PORT``, with health and reflection.
 
     The caller's identity is taken from metadata: whoever can reach the socket is believed, so it is never a public one.
     """
@@ -33,54 +39,51 @@ class GrpcServer:
     def __init__(self, service: Service, address: str) -> None:
         self._service = service
         self._requested = address
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.so_reuseport", 0),
-            ]
-        )
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = _Health()
+        self._serving = Serving({}, MAX_MESSAGE_BYTES)
+        self._server: asyncio.Server | None = None
         self._lock: int | None = None
         self.address = address
 
     async def start(self) -> None:
-        """Listens, then reports every hosted contract as serving.
+        """Listens, and reports every hosted contract as serving.
 
         Raises:
             OSError: The address is taken; another server is alive behind it.
         """
-        for name in self._service.services:
-            self._server.add_generic_rpc_handlers((self._handlers(name),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [*self._service.services, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(names, self._server)
-        if self._requested.startswith("unix:"):
-            self._take_path(Path(self._requested.removeprefix("unix:")))
-        old_mask = os.umask(0o177)
+        self._serving.methods = self._methods()
+        self._health.set({"": True} | dict.fromkeys(self._service.services, True))
+        loop = asyncio.get_running_loop()
+
+        def connection() -> ServedConnection:
+            return ServedConnection(self._serving)
+
+        if self._requested.startswith(_UNIX):
+            path = Path(self._requested.removeprefix(_UNIX))
+            self._take_path(path)
+            self._server = await loop.create_unix_server(connection, sock=_bound(path), backlog=_BACKLOG)
+            return
+        host, _, port = self._requested.rpartition(":")
         try:
-            port = self._server.add_insecure_port(self._requested)
-        except RuntimeError as error:
+            self._server = await loop.create_server(connection, host.strip("[]"), int(port), backlog=_BACKLOG)
+        except (OSError, ValueError, OverflowError) as error:
             message = f"cannot listen on {self._requested}: {error}"
             raise OSError(message) from error
-        finally:
-            os.umask(old_mask)
-        if not self._requested.startswith("unix:"):
-            self.address = f"{self._requested.rpartition(':')[0]}:{port}"
-        await self._server.start()
-        for name in ["", *self._service.services]:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self.address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self, grace: float) -> None:
         """Refuses new calls and gives those in flight ``grace`` seconds to end."""
-        await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        self._health.leave()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self._serving.stop(grace)
         if self._lock is not None:
-            os.close(self._lock)
+            self._give_path_up(self._lock)
             self._lock = None
 
     def _take_path(self, path: Path) -> None:
-        # A second grpcio server would silently take a live socket over: a lock beside it says who owns the path.
+        # Whoever binds a path takes it from a live server: a lock beside it says who owns it.
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -92,94 +95,151 @@ class GrpcServer:
             raise OSError(message) from error
         path.unlink(missing_ok=True)
 
-    def _handlers(self, name: str) -> Any:
-        return grpc.method_handlers_generic_handler(
-            name, {policy.name: self._handler(policy) for policy in service_policies(name)}
-        )
+    def _give_path_up(self, lock: int) -> None:
+        Path(self._requested.removeprefix(_UNIX)).unlink(missing_ok=True)
+        os.close(lock)
 
-    def _handler(self, policy: MethodPolicy) -> Any:
-        kind: Callable[..., Any] = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, False): grpc.stream_unary_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }[policy.client_streaming, policy.server_streaming]
-        behaviour = self._stream(policy) if policy.server_streaming else self._unary(policy)
-        return kind(behaviour, partial(_parsed, policy), policy.output.SerializeToString)
+    def _methods(self) -> dict[bytes, Method]:
+        names = [*self._service.services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflecting = reflection.aio.ReflectionServicer(names)  # type: ignore[attr-defined]
+
+        async def reflect(requests: AsyncIterator[bytes], _: Headers) -> AsyncIterator[bytes]:
+            kind = reflection_pb2.ServerReflectionRequest
+            asked = (_parsed(kind, each, "ServerReflectionInfo") async for each in requests)
+            async for answer in reflecting.ServerReflectionInfo(asked, None):
+                yield answer.SerializeToString()
+
+        methods = {
+            f"/{policy.full_name}".encode(): self._method(policy)
+            for name in self._service.services
+            for policy in service_policies(name)
+        }
+        return methods | {
+            f"/{health.SERVICE_NAME}/Check".encode(): Method(self._health.check),
+            f"/{health.SERVICE_NAME}/Watch".encode(): Method(self._health.watch, server_streaming=True),
+            f"/{reflection.SERVICE_NAME}/ServerReflectionInfo".encode(): Method(
+                reflect, client_streaming=True, server_streaming=True
+            ),
+        }
+
+    def _method(self, policy: MethodPolicy) -> Method:
+        serve = self._stream(policy) if policy.server_streaming else self._unary(policy)
+        return Method(serve, policy.client_streaming, policy.server_streaming, _limit(policy))
 
     def _unary(self, policy: MethodPolicy) -> Callable[..., Any]:
-        async def serve(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
-            call, traceparent = _incoming(policy, context)
-            try:
-                with telemetry.continue_trace(traceparent), telemetry.span(policy.full_name, kind="server"):
-                    return await self._service.serve(policy.full_name, _readable(request), call)
-            except Refusal as refusal:
-                await _abort(context, refusal)
-            raise AssertionError  # abort always raises
+        async def serve(request: Any, headers: Headers) -> bytes:
+            call, traceparent = _incoming(policy, headers)
+            with telemetry.continue_trace(traceparent), telemetry.span(policy.full_name, kind="server"):
+                answer = await self._service.serve(policy.full_name, _readable(policy, request), call)
+            return answer.SerializeToString()
 
         return serve
 
     def _stream(self, policy: MethodPolicy) -> Callable[..., Any]:
-        async def serve(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
-            call, traceparent = _incoming(policy, context)
-            try:
-                with telemetry.continue_trace(traceparent):
-                    async for answer in self._service.serve_stream(policy.full_name, _readable(request), call):
-                        yield answer
-            except Refusal as refusal:
-                await _abort(context, refusal)
+        async def serve(request: Any, headers: Headers) -> AsyncIterator[bytes]:
+            call, traceparent = _incoming(policy, headers)
+            with telemetry.continue_trace(traceparent):
+                answers = self._service.serve_stream(policy.full_name, _readable(policy, request), call)
+                async with contextlib.aclosing(answers):
+                    async for answer in answers:
+                        yield answer.SerializeToString()
 
         return serve
 
 
-def _parsed(policy: MethodPolicy, data: bytes) -> Message | Refusal:
-    # gRPC would answer UNKNOWN, and log a defect of ours.
+class _Health:
+    """Says which contracts are served, as grpc.health.v1 has it."""
+
+    def __init__(self) -> None:
+        self.said: Mapping[str, bool] = {}
+        self._leaving = asyncio.Event()
+
+    def set(self, said: Mapping[str, bool]) -> None:
+        self.said = said
+
+    def leave(self) -> None:
+        """Nothing is served any more: who watches is told so, and let go."""
+        self.said = dict.fromkeys(self.said, False)
+        self._leaving.set()
+
+    async def check(self, request: bytes, _: Headers) -> bytes:
+        name = _parsed(health_pb2.HealthCheckRequest, request, "Check").service
+        if name not in self.said:
+            raise Refusal(PlatformReason.NOT_FOUND, f"{name} is not served here")
+        return self._status(name)
+
+    async def watch(self, request: bytes, _: Headers) -> AsyncIterator[bytes]:
+        name = _parsed(health_pb2.HealthCheckRequest, request, "Watch").service
+        yield self._status(name)
+        await self._leaving.wait()
+        yield self._status(name)
+
+    def _status(self, name: str) -> bytes:
+        kinds = health_pb2.HealthCheckResponse
+        known = kinds.SERVING if self.said.get(name) else kinds.NOT_SERVING
+        status: bytes = kinds(status=known if name in self.said else kinds.SERVICE_UNKNOWN).SerializeToString()
+        return status
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket at a path that only this user can open."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old_mask = os.umask(0o177)
     try:
-        return policy.input.FromString(data)
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        message = f"cannot listen on {path}: {error}"
+        raise OSError(message) from error
+    finally:
+        os.umask(old_mask)
+    listening.setblocking(False)
+    return listening
+
+
+def _parsed(kind: type[_M], data: bytes, method: str) -> _M:
+    try:
+        return kind.FromString(data)
     except DecodeError:
-        return Refusal(
-            PlatformReason.INVALID_ARGUMENT, f"the request of {policy.name} is no {policy.input.DESCRIPTOR.full_name}"
-        )
+        raise Refusal(
+            PlatformReason.INVALID_ARGUMENT, f"the request of {method} is no {kind.DESCRIPTOR.full_name}"
+        ) from None
 
 
-def _readable(request: Any) -> Any:
-    if isinstance(request, Refusal):
-        raise request
-    return request if isinstance(request, Message) else _each_readable(request)
+def _readable(policy: MethodPolicy, request: Any) -> Any:
+    if policy.client_streaming:
+        return _each_readable(policy, request)
+    return _parsed(policy.input, request, policy.name)
 
 
-async def _each_readable(requests: AsyncIterator[Any]) -> AsyncIterator[Message]:
+async def _each_readable(policy: MethodPolicy, requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
     async for request in requests:
-        yield _readable(request)
+        yield _parsed(policy.input, request, policy.name)
 
 
-def _incoming(policy: MethodPolicy, context: grpc.aio.ServicerContext[Any, Any]) -> tuple[Call, str]:
-    sent: dict[str, str] = {str(key): value for key, value in _pairs(context) if isinstance(value, str)}
-    own_limit = policy.stream_total if policy.server_streaming else policy.deadline
-    left = context.time_remaining()
-    seconds = own_limit if left is None else min(left, own_limit)
-    user_id = sent.get("tricorn-user-id")
-    roles = frozenset(filter(None, sent.get("tricorn-roles", "").split(",")))
-    identity = Identity(user_id, sent.get("tricorn-session-id", ""), roles) if user_id else None
-    metadata = {key.removeprefix(_META): value for key, value in sent.items() if key.startswith(_META)}
+def _incoming(policy: MethodPolicy, headers: Headers) -> tuple[Call, str]:
+    seconds = min(seconds_given(headers), _limit(policy))
+    user_id = _text(headers, b"tricorn-user-id")
+    roles = frozenset(filter(None, _text(headers, b"tricorn-roles").split(",")))
+    identity = Identity(user_id, _text(headers, b"tricorn-session-id"), roles) if user_id else None
+    metadata = {name.removeprefix(_META).decode(): _text(headers, name) for name in headers if name.startswith(_META)}
     call = Call(
         policy.full_name,
         identity,
         time.monotonic() + seconds,
-        sent.get("tricorn-causation", ""),
+        _text(headers, b"tricorn-causation"),
         metadata or NO_METADATA,
-        "tricorn-shadow" in sent,
+        b"tricorn-shadow" in headers,
     )
-    return call, sent.get("traceparent", "")
+    return call, _text(headers, b"traceparent")
 
 
-def _pairs(context: grpc.aio.ServicerContext[Any, Any]) -> Iterable[tuple[str, str | bytes]]:
-    return context.invocation_metadata() or ()
+def _limit(policy: MethodPolicy) -> float:
+    return policy.stream_total if policy.server_streaming else policy.deadline
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:
-    code, details = to_status(refusal)
-    await context.abort(code, refusal.detail, ((DETAILS_KEY, details),))
+def _text(headers: Headers, name: bytes) -> str:
+    return headers.get(name, b"").decode("ascii", "replace")
 
 
 async def wait_until_serving(address: str, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -72,7 +72,7 @@ class Service:
 
     async def serve_stream(
         self, full_name: str, request: Message | AsyncIterator[Message], call: Call
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncGenerator[Message, None]:
         """Answers a call with a stream; its total limit is the contract's."""
         policy, handler = self._find(full_name)
         if call.shadow and not policy.safe:

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from tricorn.host import load_manifest
-from tricorn.prove.gateways import save_gateway_evidence
+from tricorn.prove.gateways import gateway_prints, save_gateway_evidence
 
 manifest = load_manifest(Path(sys.argv[1]))
 manifest.activate()
-save_gateway_evidence(manifest, "other", cases=600, requests=640, known=2, different=0)
+save_gateway_evidence(manifest, "other", gateway_prints(manifest), cases=600, requests=640, known=2, different=0)

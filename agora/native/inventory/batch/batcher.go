@@ -18,6 +18,8 @@ type Batcher[K comparable, Q, A any] struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	// A task for whoever has ended one: a goroutine that stays has the stack already that a statement needs.
+	next chan func()
 
 	mutex  sync.Mutex
 	lanes  *lanes[K, Q, A]
@@ -43,7 +45,7 @@ func New[K comparable, Q, A any](store Store[Q, A], needs func(Q) []K, options O
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Batcher[K, Q, A]{
 		store: store, needs: needs, options: options, ctx: ctx, cancel: cancel,
-		lanes: newLanes[K, Q, A](), idle: make(chan struct{}),
+		lanes: newLanes[K, Q, A](), idle: make(chan struct{}), next: make(chan func()),
 	}
 }
 
@@ -138,7 +140,25 @@ func (b *Batcher[K, Q, A]) wakeIn(left time.Duration) {
 }
 
 // start runs a task that Close waits for.
-func (b *Batcher[K, Q, A]) start(task func()) { b.tasks.Go(task) }
+func (b *Batcher[K, Q, A]) start(task func()) {
+	select {
+	case b.next <- task:
+	default:
+		b.tasks.Go(func() { b.stay(task) })
+	}
+}
+
+// stay runs a task, and those that come after it.
+func (b *Batcher[K, Q, A]) stay(task func()) {
+	for {
+		task()
+		select {
+		case task = <-b.next:
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
 
 // wait gives a task one of the waiters' places, as soon as there is one.
 func (b *Batcher[K, Q, A]) wait(task func()) {

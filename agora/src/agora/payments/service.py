@@ -25,7 +25,6 @@ from tricorn.failpoints import failpoint
 
 _T = TypeVar("_T")
 _ATTEMPTS = 3
-_MOST_NEW = 1000
 _UNSET = datetime.min.replace(tzinfo=UTC)
 
 
@@ -57,7 +56,6 @@ class PaymentsService:
         self._repository = repository
         self._acquirer = acquirer
         self._appended = appended
-        self._new: dict[str, Payment] = {}
 
     async def authorise(self, key: str, amount: Money, method: str, reference: str, user_id: str) -> Payment:
         """Holds an amount on the buyer's means of payment.
@@ -83,7 +81,6 @@ class PaymentsService:
         if refusal:
             raise refusal
         self._appended()
-        self._remember(created)
         await failpoint("payments.authorise.booked")
         return created
 
@@ -140,9 +137,6 @@ class PaymentsService:
 
     async def _grant(self, wish: "_Wish") -> Payment:
         """Decides on the payment as it is, asks the acquirer, and books only if it is still so; else decides anew."""
-        new = self._new.pop(wish.payment_id, None)
-        if new is not None and (granted := await self._grant_new(wish, new)):
-            return granted
         for _ in range(_ATTEMPTS):
             payment, answer = _found(await self._repository.with_answer(wish.payment_id, wish.kind, wish.key))
             if answer is not None:
@@ -161,25 +155,6 @@ class PaymentsService:
             if booked := await self._book(wish, payment, done):
                 return booked
         raise _being_changed()
-
-    async def _grant_new(self, wish: "_Wish", payment: Payment) -> Payment | None:
-        """Grants without reading what this process wrote a moment ago. None: it is not so any more, or was granted before."""
-        try:
-            minor_units = wish.decide(payment)
-        except Refusal:
-            return None
-        try:
-            done = await _insist(partial(wish.ask, payment, minor_units))
-        except (KeyMismatchError, NotPossibleError):
-            return None
-        await failpoint(f"payments.{wish.kind.lower()}.acquired")
-        return await self._book(wish, payment, done)
-
-    def _remember(self, payment: Payment) -> None:
-        """Most payments are captured next, by whoever had them authorised."""
-        self._new[payment.payment_id] = payment
-        if len(self._new) > _MOST_NEW:
-            del self._new[next(iter(self._new))]
 
     async def _book(self, wish: "_Wish", before: Payment, minor_units: int) -> Payment | None:
         """None: the payment is no longer as before."""

@@ -30,6 +30,9 @@ type Config struct {
 	Leeway time.Duration
 	// RefreshInterval lies between two questions for keys that an unknown key id may cause; zero: 5 s.
 	RefreshInterval time.Duration
+	// RenewInterval lies, more or less, between two questions for keys while tokens come: by then a withdrawn one is known;
+	// zero: 30 s.
+	RenewInterval time.Duration
 	// Tokens is how many verified tokens are remembered; zero: 20,000.
 	Tokens int
 	// Wall is the time; nil: the system's.
@@ -85,6 +88,9 @@ func New(config Config) *Authenticator {
 	if config.RefreshInterval == 0 {
 		config.RefreshInterval = 5 * time.Second
 	}
+	if config.RenewInterval == 0 {
+		config.RenewInterval = 30 * time.Second
+	}
 	if config.Tokens == 0 {
 		config.Tokens = 20_000
 	}
@@ -99,7 +105,7 @@ func New(config Config) *Authenticator {
 	made := &Authenticator{
 		config: config, seed: maphash.MakeSeed(), log: log, revoked: make(map[string]float64), known: make(chan struct{}),
 	}
-	made.keys = newKeySet(config.Keys, config.RefreshInterval, config.Clock, log)
+	made.keys = newKeySet(config.Keys, config.RefreshInterval, config.RenewInterval, config.Clock, log)
 	for i := range made.remembered {
 		made.remembered[i] = tokenShard{
 			tokens: make(map[uint64]*remembered), ring: make([]uint64, max(1, config.Tokens/tokenShards)),
@@ -127,8 +133,11 @@ func (a *Authenticator) Remembered(header string) *wire.Identity {
 	shard.mu.RLock()
 	found := shard.tokens[hash]
 	shard.mu.RUnlock()
-	if found == nil || found.token != token || found.expires <= a.wall() || found.withdrawn != a.keys.withdrawn.Load() ||
-		a.isRevoked(found.identity.SessionID) {
+	if found == nil || found.token != token || found.expires <= a.wall() || a.isRevoked(found.identity.SessionID) {
+		return nil
+	}
+	a.keys.Renew()
+	if found.withdrawn != a.keys.withdrawn.Load() {
 		return nil
 	}
 	return found.identity

@@ -345,6 +345,46 @@ func TestARememberedTokenIsCheckedAgainWhenItsKeyWasWithdrawn(t *testing.T) {
 	assert.NotNil(t, a.Remembered(mine))
 }
 
+func TestAWithdrawnKeyIsNoticedThoughNobodyNamesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		a := i.authenticator(nil)
+		stolen := i.token("k1", map[string]any{"sub": "mallory", "exp": i.wall.Unix() + 1_000_000_000})
+		require.Empty(t, refusalOf(t, a, stolen))
+		i.change(func() { i.shown = []string{"k2"} })
+		require.NotNil(t, a.Remembered(stolen))
+		synctest.Wait()
+		require.Equal(t, 1, i.questions)
+		i.change(func() { i.clock += time.Minute })
+
+		a.Remembered(stolen)
+		synctest.Wait()
+
+		assert.Nil(t, a.Remembered(stolen))
+		assert.Equal(t, "UNAUTHENTICATED", refusalOf(t, a, stolen))
+		assert.Equal(t, 2, i.questions)
+	})
+}
+
+func TestKeysThatAreOldStayGoodWhileTheIssuerIsDownWhichIsAskedNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		a := i.authenticator(nil)
+		mine := i.token("k1", map[string]any{"exp": i.wall.Unix() + 1_000_000_000})
+		require.Empty(t, refusalOf(t, a, mine))
+
+		for range 3 {
+			i.change(func() { i.down, i.clock = true, i.clock+time.Minute })
+			for range 10 {
+				assert.Empty(t, refusalOf(t, a, mine))
+				synctest.Wait()
+			}
+		}
+
+		assert.Equal(t, 4, i.questions)
+	})
+}
+
 func TestInventedKeyIDsCauseOneQuestionAndStallNobody(t *testing.T) {
 	i := newIssuer()
 	a := i.authenticator(nil)

@@ -5,7 +5,9 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"log/slog"
+	"math"
 	"math/big"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,20 +21,26 @@ const (
 	largestModulus  = 8192
 	issuerTime      = 2 * time.Second
 	firstPause      = 200 * time.Millisecond
+	// spread is the part of the interval by which gateways ask sooner or later, so that they do not all ask at once.
+	spread = 0.2
 )
 
 // KeySet is the issuer's public keys by id.
 //
 // An unknown id makes it ask again, one question at a time and at most one in each interval, so that invented ids stall
-// nobody: whoever names a known key never waits. While the issuer is down the keys it gave last stay good.
+// nobody: whoever names a known key never waits. It asks besides every so often while tokens come, since one that the issuer
+// withdrew may be named by nobody else. While the issuer is down the keys it gave last stay good.
 type KeySet struct {
 	ask      func(context.Context) (*tricornv1.JsonWebKeySet, error)
 	interval time.Duration
+	renewal  time.Duration
 	clock    func() time.Duration
 	log      *slog.Logger
 	known    atomic.Pointer[map[string]*rsa.PublicKey]
 	// withdrawn counts how often the issuer stopped showing a key.
 	withdrawn atomic.Uint64
+	// due is when the keys are old.
+	due atomic.Int64
 
 	mu     sync.Mutex
 	asked  time.Duration
@@ -41,10 +49,11 @@ type KeySet struct {
 }
 
 func newKeySet(
-	ask func(context.Context) (*tricornv1.JsonWebKeySet, error), interval time.Duration, clock func() time.Duration,
-	log *slog.Logger,
+	ask func(context.Context) (*tricornv1.JsonWebKeySet, error), interval, renewal time.Duration,
+	clock func() time.Duration, log *slog.Logger,
 ) *KeySet {
-	set := &KeySet{ask: ask, interval: interval, clock: clock, log: log}
+	set := &KeySet{ask: ask, interval: interval, renewal: renewal, clock: clock, log: log}
+	set.due.Store(math.MaxInt64)
 	set.known.Store(&map[string]*rsa.PublicKey{})
 	return set
 }
@@ -53,6 +62,7 @@ func newKeySet(
 // answered yet.
 func (s *KeySet) Find(ctx context.Context, id string) (*rsa.PublicKey, error) {
 	if key := (*s.known.Load())[id]; key != nil {
+		s.Renew()
 		return key, nil
 	}
 	s.Refresh(ctx)
@@ -61,6 +71,13 @@ func (s *KeySet) Find(ctx context.Context, id string) (*rsa.PublicKey, error) {
 		return nil, contract.Refuse(contract.ReasonUnavailable, "tokens cannot be checked at the moment").After(time.Second)
 	}
 	return known[id], nil
+}
+
+// Renew asks for the keys when they are old. Nobody waits for the answer.
+func (s *KeySet) Renew() {
+	if int64(s.clock()) >= s.due.Load() {
+		s.begin(context.Background())
+	}
 }
 
 // Refresh asks for the keys, unless that was done a moment ago, and waits for the answer, but not longer than ctx.
@@ -91,6 +108,7 @@ func (s *KeySet) begin(ctx context.Context) chan struct{} {
 		return nil
 	}
 	s.asked, s.ever = now, true
+	s.due.Store(int64(now) + int64(float64(s.renewal)*(1-spread+2*spread*rand.Float64())))
 	going := make(chan struct{})
 	s.asking = going
 	// Others may wait for the answer when whoever asked first has left.

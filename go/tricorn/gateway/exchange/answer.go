@@ -44,4 +44,6 @@ type Cache interface {
 		answer *Answer, age time.Duration, err error)
 	// Wrote says that a call of the user that has effects ended, however it ended.
 	Wrote(userID string)
+	// Clear forgets every answer: anything may have changed.
+	Clear()
 }

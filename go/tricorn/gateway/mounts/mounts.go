@@ -22,6 +22,9 @@ const (
 	connectTime = 2 * time.Second
 	idleTime    = 5 * time.Second
 	ours        = "Tricorn-"
+	// changed is the header by which an answer says that somebody who may do so has changed something that others may have been told. It is for
+	// the gateway alone.
+	changed = ours + "Changed"
 )
 
 var log = telemetry.Logger("tricorn.gateway")
@@ -32,10 +35,22 @@ type Mount struct {
 	Socket string
 }
 
+// Rules hold for all mounts.
+type Rules struct {
+	// Patience is how long a request's body may take to come, and then the head of its answer.
+	Patience time.Duration
+	// Body is the most bytes that a request's body may have.
+	Body int64
+	// Trusts tells whose X-Forwarded-* headers are believed.
+	Trusts func(peer string) bool
+	// Changed is called before an answer goes out that says by the header Tricorn-Changed that something was changed.
+	Changed func()
+}
+
 // Mounts finds the mount of a path; the longest prefix wins.
 type Mounts struct {
 	mounts []mounted
-	trusts func(peer string) bool
+	rules  Rules
 }
 
 // body is one that has its time to come.
@@ -51,10 +66,9 @@ type mounted struct {
 	handler http.Handler
 }
 
-// New makes mounts ready. patience is how long a request's body may take to come, and then the head of its answer; trusts tells whose X-Forwarded-*
-// headers are believed. It fails when a prefix takes everything or stands twice, and when a socket is missing.
-func New(declared []Mount, patience time.Duration, trusts func(peer string) bool) (*Mounts, error) {
-	made := &Mounts{trusts: trusts}
+// New makes mounts ready. It fails when a prefix takes everything or stands twice, and when a socket is missing.
+func New(declared []Mount, rules Rules) (*Mounts, error) {
+	made := &Mounts{rules: rules}
 	for _, mount := range declared {
 		prefix := strings.TrimRight(mount.Prefix, "/")
 		if !strings.HasPrefix(prefix, "/") {
@@ -66,7 +80,7 @@ func New(declared []Mount, patience time.Duration, trusts func(peer string) bool
 		if mount.Socket == "" {
 			return nil, fmt.Errorf("the mount %s needs a socket", prefix)
 		}
-		made.mounts = append(made.mounts, mounted{prefix, made.proxy(mount.Socket, patience)})
+		made.mounts = append(made.mounts, mounted{prefix, made.proxy(mount.Socket)})
 	}
 	slices.SortFunc(made.mounts, func(a, b mounted) int { return len(b.prefix) - len(a.prefix) })
 	return made, nil
@@ -82,7 +96,7 @@ func (m *Mounts) Find(path string) http.Handler {
 	return nil
 }
 
-func (m *Mounts) proxy(socket string, patience time.Duration) http.Handler {
+func (m *Mounts) proxy(socket string) http.Handler {
 	dialer := &net.Dialer{Timeout: connectTime}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: m.rewrite,
@@ -91,21 +105,44 @@ func (m *Mounts) proxy(socket string, patience time.Duration) http.Handler {
 				return dialer.DialContext(ctx, "unix", socket)
 			},
 			DisableCompression:    true,
-			ResponseHeaderTimeout: patience,
+			ResponseHeaderTimeout: m.rules.Patience,
 			// A request on a kept connection is lost when the server closes it meanwhile; a new one to a unix socket costs little.
 			DisableKeepAlives: true,
 			IdleConnTimeout:   idleTime,
 		},
-		FlushInterval: -1,
-		ErrorHandler:  unavailable,
+		FlushInterval:  -1,
+		ModifyResponse: m.hear,
+		ErrorHandler:   unavailable,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if limited, ok := r.Body.(body); ok {
-			limited.Within(patience)
-			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, limited))
+		if r.ContentLength > m.rules.Body {
+			exchange.Of(r.Context()).Refuse(w, r, problem.BodyTooLarge(m.rules.Body))
+			return
+		}
+		if r.ContentLength != 0 {
+			ctx := r.Context()
+			if limited, ok := r.Body.(body); ok {
+				limited.Within(m.rules.Patience)
+				ctx = context.WithValue(ctx, bodyKey{}, limited)
+			}
+			r = r.WithContext(ctx)
+			r.Body = http.MaxBytesReader(w, r.Body, m.rules.Body)
 		}
 		proxy.ServeHTTP(w, r)
 	})
+}
+
+// hear takes from an answer what it says to the gateway.
+func (m *Mounts) hear(answer *http.Response) error {
+	if answer.Header.Get(changed) != "" {
+		m.rules.Changed()
+	}
+	for name := range answer.Header {
+		if strings.HasPrefix(name, ours) {
+			delete(answer.Header, name)
+		}
+	}
+	return nil
 }
 
 // rewrite takes off what outsiders must not say: the platform's own headers, and X-Forwarded-* unless a trusted proxy sent them.
@@ -119,7 +156,7 @@ func (m *Mounts) rewrite(pr *httputil.ProxyRequest) {
 			delete(pr.Out.Header, name)
 		}
 	}
-	if m.trusts(x.Peer) {
+	if m.rules.Trusts(x.Peer) {
 		for name, values := range pr.In.Header {
 			if isForwarded(name) {
 				pr.Out.Header[name] = slices.Clone(values)
@@ -136,6 +173,11 @@ func isForwarded(name string) bool {
 
 func unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchange.Of(r.Context())
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		x.Refuse(w, r, problem.BodyTooLarge(large.Limit))
+		return
+	}
 	if limited, ok := r.Context().Value(bodyKey{}).(body); ok && limited.Late() {
 		x.Refuse(w, r, problem.New(contract.ReasonDeadlineExceeded, "the body did not come in time").
 			WithStatus(http.StatusRequestTimeout).WithHeader("Connection", "close"))

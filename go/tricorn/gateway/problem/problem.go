@@ -40,6 +40,12 @@ func Internal() *Problem {
 		"Something went wrong on our side. The trace id helps us to find out what happened.")
 }
 
+// BodyTooLarge is the answer to a body of more bytes than are taken; the connection ends, since nobody reads the rest of it.
+func BodyTooLarge(limit int64) *Problem {
+	return New(contract.ReasonPayloadTooLarge, "a body may have at most "+strconv.FormatInt(limit, 10)+" bytes").
+		WithHeader("Connection", "close")
+}
+
 // WithStatus gives the problem another HTTP status than its reason has.
 func (p *Problem) WithStatus(status int) *Problem {
 	p.Status = status

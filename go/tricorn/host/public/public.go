@@ -28,9 +28,6 @@ import (
 	tricornv1 "tricorn/v1"
 )
 
-// reading are the verbs that change nothing.
-var reading = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
-
 // patience is how long a gateway waits at its start for what it should know before it answers.
 const patience = 2 * time.Second
 
@@ -267,12 +264,8 @@ func (f *Front) ready(ctx context.Context) map[string]bool {
 	return found
 }
 
-// observe counts requests by route beside the calls, so that the metrics show both. A page of a mount that took a form may
-// have changed anything.
+// observe counts requests by route beside the calls, so that the metrics show both.
 func (f *Front) observe(seen gateway.Observation) {
-	if seen.RPC == "" && seen.Status < http.StatusBadRequest && !slices.Contains(reading, seen.Method) {
-		f.Answers.Clear()
-	}
 	route := seen.Route
 	if route == "" {
 		route = "none"

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from tricorn.contract import Refusal
 from tricorn.wire.errors import DETAILS_KEY, refusal_of
 from tricorn.wire.http2.hpack import Headers
-from tricorn.wire.http2.peer import CANCEL, ENHANCE_YOUR_CALM, REFUSED_STREAM, Peer
+from tricorn.wire.http2.peer import CANCEL, ENHANCE_YOUR_CALM, PREFACE, REFUSED_STREAM, Peer
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _RESETS = {
@@ -59,7 +59,7 @@ class Connection(Peer):
     """
 
     def __init__(self, most_bytes: int) -> None:
-        super().__init__()
+        super().__init__(PREFACE)
         self._loop = asyncio.get_running_loop()
         self._most_bytes = most_bytes
         self._streams: dict[int, _Stream] = {}

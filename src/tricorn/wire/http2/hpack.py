@@ -1,8 +1,11 @@
-"""HPACK (RFC 7541) for one who remembers nothing: each block stands for itself, since the peer is allowed no dynamic table."""
+"""HPACK (RFC 7541). What is written refers to nothing before it; what is read may, where the peer was allowed a table."""
 
+from collections import deque
 from functools import lru_cache
 
 Headers = dict[bytes, bytes]
+TABLE_BYTES = 4096
+"""What a peer may have remembered as long as nothing else was said."""
 
 _WITH_VALUES = (
     (b":authority", b""),
@@ -40,6 +43,8 @@ _HUFFMAN = 0x80
 _MORE = 0x80
 _SHORT = 0x7F
 _MOST_SHIFT = 28
+_WINDOW = 12  # bits that are looked up at once: two letters or digits
+_ENTRY = 32  # bytes that an entry counts besides its texts
 _SHORT_BLOCK = 1024
 
 
@@ -81,8 +86,76 @@ def text(content: bytes) -> bytes:
     return bytes(head) + content
 
 
+class Decoder:
+    """Reads the blocks of headers of one connection, in their order.
+
+    Args:
+        allowed: How much the peer may have remembered: bytes, as RFC 7541 counts them (section 4.1).
+    """
+
+    def __init__(self, allowed: int = TABLE_BYTES) -> None:
+        self._allowed = allowed
+        self._limit = allowed
+        self._table: deque[tuple[bytes, bytes]] = deque()
+        self._size = 0
+
+    def decoded(self, block: bytes) -> Headers:
+        """The headers of a block, the last of each name.
+
+        Raises:
+            BrokenHeadersError: There are none. No block after it can be read.
+        """
+        headers: Headers = {}
+        at = 0
+        try:
+            while at < len(block):
+                first = block[at]
+                if first & _INDEXED:
+                    index, at = _integer(block, at, 7)
+                    name, value = self._at(index)
+                elif first & _SIZE_MASK == _SIZE:
+                    size, at = _integer(block, at, 5)
+                    if size > self._allowed:
+                        raise BrokenHeadersError("a table that was not allowed")
+                    self._limit = size
+                    self._forget(0)
+                    continue
+                else:
+                    index, at = _integer(block, at, 6 if first & _REMEMBERED else 4)
+                    name, at = (self._at(index)[0], at) if index else _text_at(block, at)
+                    value, at = _text_at(block, at)
+                    if first & _REMEMBERED:
+                        self._remember(name, value)
+                headers[name] = value
+        except IndexError:
+            raise BrokenHeadersError("a block that is broken off") from None
+        return headers
+
+    def _at(self, index: int) -> tuple[bytes, bytes]:
+        if 1 <= index <= len(_STATIC):
+            return _STATIC[index - 1]
+        if not len(_STATIC) < index <= len(_STATIC) + len(self._table):
+            raise BrokenHeadersError("a header that was never sent")
+        return self._table[index - len(_STATIC) - 1]
+
+    def _remember(self, name: bytes, value: bytes) -> None:
+        size = len(name) + len(value) + _ENTRY
+        self._forget(size)
+        if size <= self._limit:
+            self._table.appendleft((name, value))
+            self._size += size
+
+    def _forget(self, room: int) -> None:
+        """Drops the oldest until there is room."""
+        while self._table and self._size + room > self._limit:
+            name, value = self._table.pop()
+            self._size -= len(name) + len(value) + _ENTRY
+
+
 def decoded(block: bytes) -> Headers:
-    """The headers of a block, the last of each name. Those of short blocks are remembered: nobody may change them.
+    """The headers of a block of a peer that is allowed no table, the last of each name.
+
+    Those of short blocks are remembered: nobody may change them.
 
     Raises:
         BrokenHeadersError: There are none.
@@ -91,36 +164,10 @@ def decoded(block: bytes) -> Headers:
 
 
 def _decoded(block: bytes) -> Headers:
-    headers: Headers = {}
-    at = 0
-    try:
-        while at < len(block):
-            first = block[at]
-            if first & _INDEXED:
-                index, at = _integer(block, at, 7)
-                name, value = _static(index)
-            elif first & _SIZE_MASK == _SIZE:
-                size, at = _integer(block, at, 5)
-                if size:
-                    raise BrokenHeadersError("a table that was not allowed")
-                continue
-            else:
-                index, at = _integer(block, at, 6 if first & _REMEMBERED else 4)
-                name, at = (_static(index)[0], at) if index else _text_at(block, at)
-                value, at = _text_at(block, at)
-            headers[name] = value
-    except IndexError:
-        raise BrokenHeadersError("a block that is broken off") from None
-    return headers
+    return Decoder(0).decoded(block)
 
 
 _remembered = lru_cache(maxsize=256)(_decoded)
-
-
-def _static(index: int) -> tuple[bytes, bytes]:
-    if not 1 <= index <= len(_STATIC):
-        raise BrokenHeadersError("a header that was never sent")
-    return _STATIC[index - 1]
 
 
 def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
@@ -152,17 +199,38 @@ def _unpacked(content: bytes) -> bytes:
     if not content:
         return b""
     bits = f"{int.from_bytes(content):0{_BYTE * len(content)}b}"
-    found = bytearray()
+    found: list[bytes] = []
     at = 0
     while at < len(bits):
-        for length in _LENGTHS:
-            symbol = _CODES.get(bits[at : at + length])
-            if symbol is not None:
-                found.append(symbol)
-                at += length
-                break
+        symbols, length = _symbols(bits[at : at + _WINDOW])
+        if length:
+            found.append(symbols)
+        elif len(bits) - at >= _BYTE or "0" in bits[at:]:
+            # It may be a code that is longer than the window.
+            symbol, length = _long_symbol(bits[at : at + _LENGTHS[-1]])
+            found.append(symbol)
         else:
-            if len(bits) - at >= _BYTE or "0" in bits[at:]:
-                raise BrokenHeadersError("a text in a code that there is not")
             break
-    return bytes(found)
+        at += length
+    return b"".join(found)
+
+
+@lru_cache(maxsize=1 << 13)
+def _symbols(bits: str) -> tuple[bytes, int]:
+    """The texts of the codes with which bits begin, as far as they are whole, and how many bits they take."""
+    found = bytearray()
+    at = 0
+    while True:
+        code = next((bits[at : at + length] for length in _LENGTHS if bits[at : at + length] in _CODES), "")
+        if not code:
+            return bytes(found), at
+        found.append(_CODES[code])
+        at += len(code)
+
+
+def _long_symbol(bits: str) -> tuple[bytes, int]:
+    for length in _LENGTHS:
+        symbol = _CODES.get(bits[:length])
+        if symbol is not None:
+            return bytes((symbol,)), length
+    raise BrokenHeadersError("a text in a code that there is not")

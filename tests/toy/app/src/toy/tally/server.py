@@ -1,9 +1,11 @@
 """How many notes each author has written; it learns of them by events."""
 
 from toy_proto.notes.v1.notes_pb2 import NoteAdded
+from toy_proto.reasons import Reason
 from toy_proto.tally.v1 import tally_pb2 as contract
 from toy_proto.tally.v1.tally_tricorn import TallyServiceBase
 
+from tricorn.contract import Refusal
 from tricorn.data import Connection, Database
 from tricorn.events import EventMeta, Work
 from tricorn.host import Host
@@ -14,9 +16,15 @@ class TallyRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def count(self, author: str) -> None:
+    async def is_counted(self, author: str) -> bool:
+        return not await self._connection.fetchval("SELECT true FROM uncounted WHERE author = $1", author)
+
+    async def count(self, author: str, meta: EventMeta) -> None:
         await self._connection.execute(
             "INSERT INTO tally VALUES ($1, 1) ON CONFLICT (author) DO UPDATE SET notes = tally.notes + 1", author
+        )
+        await self._connection.execute(
+            "INSERT INTO entry (subject, sequence, taken_by) VALUES ($1, $2, 'python')", meta.subject, meta.sequence
         )
 
 
@@ -30,7 +38,9 @@ class TallyServer(TallyServiceBase):
 
 
 async def on_note_added(event: NoteAdded, meta: EventMeta, work: Work[TallyRepository]) -> None:
-    await work.repository.count(event.author)
+    if not await work.repository.is_counted(event.author):
+        raise Refusal(Reason.NOTE_LOCKED, f"nobody counts the note {event.note_id}")
+    await work.repository.count(event.author, meta)
 
 
 def register(host: Host) -> None:
