@@ -14,7 +14,6 @@ import (
 	"agora/native/inventory/batch"
 	"agora/native/inventory/postgres/queries"
 	"agora/native/inventory/stock"
-	"tricorn/data"
 )
 
 // Confirming sells what reservations hold, whose allocations are known, many in one statement and so one transaction. An answer is nil
@@ -90,7 +89,7 @@ func notConfirmed(
 	case lost(err) && ctx.Err() == nil && connection.Conn().IsClosed():
 		// The next connection need not be dead.
 		return alike(work, confirmOutcome{Next: batch.Again}), nil
-	case data.Refusal(err) != nil:
+	case nobodys(err):
 		return nil, err
 	}
 	return nil, batch.Divisible(err)

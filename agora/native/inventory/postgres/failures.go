@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"tricorn/contract"
+	"tricorn/data"
 )
 
 // SQLSTATE codes that are told apart here; what the others mean to a caller, tricorn/data says.
@@ -31,4 +34,10 @@ func stateOf(err error) string {
 func lost(err error) bool {
 	state := stateOf(err)
 	return state == "" || strings.HasPrefix(state, "57P") || strings.HasPrefix(state, "08")
+}
+
+// nobodys tells whether a batch failed for what none of its work is to blame for: the database failed, and would fail each of them.
+func nobodys(err error) bool {
+	refusal := data.Refusal(err)
+	return refusal != nil && refusal.Reason != contract.ReasonInvalidArgument
 }

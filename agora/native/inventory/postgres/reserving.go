@@ -17,7 +17,6 @@ import (
 	"agora/native/inventory/batch"
 	"agora/native/inventory/postgres/queries"
 	"agora/native/inventory/stock"
-	"tricorn/data"
 )
 
 const (
@@ -277,7 +276,7 @@ func notLocked(
 	case state == "" && ctx.Err() == nil && connection.Conn().IsClosed():
 		// The connection was dead already: the next one need not be.
 		return alike(work, outcome{Next: batch.Again}), nil
-	case data.Refusal(err) != nil:
+	case nobodys(err):
 		return nil, err
 	}
 	return nil, batch.Divisible(err)
@@ -292,7 +291,7 @@ func (r *Reserving) notCreated(work []call, err error) ([]outcome, error) {
 		return []outcome{{Next: batch.Again, Wait: wait}}, nil
 	case state == serializationFailure || state == deadlockDetected:
 		return alike(work, outcome{Next: batch.Again}), nil
-	case state != lockNotAvailable && data.Refusal(err) != nil:
+	case state != lockNotAvailable && nobodys(err):
 		return nil, err
 	}
 	return nil, batch.Divisible(err)
