@@ -111,8 +111,9 @@ def was_bound(spec: Spec, bindings: dict[str, Any]) -> None:
     (home / "bindings.json").write_text(json.dumps({"version": 1, "generation": 2, "bindings": bindings}))
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits until something holds; it is asked time and again."""
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ class Bench:
 
 
 async def until(events: AsyncIterator[dict[str, Any]], name: str, share: int | None = None) -> dict[str, Any]:
-    async for event in events:
-        if event["event"] == name and share in {None, event.get("share")}:
-            return event
+    async with asyncio.timeout(60):
+        async for event in events:
+            if event["event"] == name and share in {None, event.get("share")}:
+                return event
     raise AssertionError(f"never {name} at {share}")

@@ -302,15 +302,20 @@ async def test_what_is_bound_right_after_it_was_asked_for_is_not_undone(bench: B
     assert (bench.held.share, bench.held.by) == (5000, "operator")
 
 
-async def test_where_the_way_back_cannot_be_written_it_is_tried_until_it_can(bench: Bench) -> None:
+async def stuck_at_a_quarter(bench: Bench) -> tuple[AsyncIterator[dict[str, Any]], Path, dict[str, Any]]:
+    """A cutover whose candidate ended and whose way back cannot be written: what it tells from there on, what is in the way, and why."""
     events = await bench.guard.start({"plan": replace(PLAN, watch_seconds=30).to_json()})
     await until(events, "step", 2500)
     path = bench.home / "bindings.json"
     path.rename(bench.home / "aside")
     path.mkdir()  # as a full disk: nothing can take its place
-
     bench.state = ("it ended", 0)
-    stuck = await until(events, "stuck")
+    return events, path, await until(events, "stuck")
+
+
+async def test_where_the_way_back_cannot_be_written_it_is_tried_until_it_can(bench: Bench) -> None:
+    events, path, stuck = await stuck_at_a_quarter(bench)
+
     path.rmdir()
     last = [event async for event in events][-1]
 
@@ -320,14 +325,8 @@ async def test_where_the_way_back_cannot_be_written_it_is_tried_until_it_can(ben
 
 
 async def test_what_an_operator_binds_while_the_way_back_cannot_be_written_stays(bench: Bench) -> None:
-    events = await bench.guard.start({"plan": replace(PLAN, watch_seconds=30).to_json()})
-    await until(events, "step", 2500)
-    path = bench.home / "bindings.json"
-    path.rename(bench.home / "aside")
-    path.mkdir()
+    events, path, _ = await stuck_at_a_quarter(bench)
 
-    bench.state = ("it ended", 0)
-    await until(events, "stuck")
     path.rmdir()
     bench.bind(PRICES, {"rust": 7})
     last = [event async for event in events][-1]

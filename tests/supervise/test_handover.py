@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from tests.supervise.growing import until
 from tests.supervise.raw_client import RawClient
 from tests.supervise.toy_native import Toy
 
@@ -21,7 +21,7 @@ from tricorn.supervise.errors import SuperviseError
 from tricorn.supervise.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 ADDED = """
 [natives.edge]
@@ -373,13 +373,6 @@ def build_of(toy: Toll) -> str:
     """Which build of the native gateway answers a new connection now."""
     with urllib.request.urlopen(toy.url + PATH, timeout=30) as answer:  # noqa: S310 - our own
         return str(json.loads(answer.read())["build"])
-
-
-def until(holds: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def _is_up(toy: Toll, process: str, before: int) -> bool:

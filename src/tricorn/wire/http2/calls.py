@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from tricorn.contract import Refusal
 from tricorn.wire.errors import DETAILS_KEY, refusal_of
 from tricorn.wire.http2.hpack import Headers
+from tricorn.wire.http2.messages import PREFIX, framed
 from tricorn.wire.http2.peer import CANCEL, ENHANCE_YOUR_CALM, PREFACE, REFUSED_STREAM, Peer
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -19,7 +20,6 @@ _RESETS = {
     CANCEL: grpc.StatusCode.CANCELLED,
     ENHANCE_YOUR_CALM: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-_PREFIX = 5  # of a message: whether it is compressed, and how long it is
 _MOST_STREAMS = 2**30  # numbers are odd, and end at 2**31
 
 
@@ -105,7 +105,7 @@ class Connection(Peer):
         stream = _Stream(number, answer, self._loop.call_later(seconds, self._expire, number))
         self._streams[number] = stream
         try:
-            self.send(number, headers, b"\x00" + len(message).to_bytes(4) + message)
+            self.send(number, headers, framed(message))
             return await answer
         except _MetError as met:
             raise _refusal(met) from None
@@ -127,7 +127,7 @@ class Connection(Peer):
             return
         stream.parts.append(data)
         stream.size += len(data)
-        if stream.size > self._most_bytes + _PREFIX:
+        if stream.size > self._most_bytes + PREFIX:
             self._fail(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, "the answer is too long")
             self.reset(number)
         elif last:
@@ -176,10 +176,10 @@ class Connection(Peer):
         body = b"".join(stream.parts)
         if stream.headers.get(b"grpc-status") != b"0":
             stream.answer.set_exception(_met(stream.headers))
-        elif len(body) < _PREFIX or body[0] or int.from_bytes(body[1:_PREFIX]) != len(body) - _PREFIX:
+        elif len(body) < PREFIX or body[0] or int.from_bytes(body[1:PREFIX]) != len(body) - PREFIX:
             stream.answer.set_exception(_MetError(grpc.StatusCode.INTERNAL, "the answer is not one message"))
         else:
-            stream.answer.set_result(body[_PREFIX:])
+            stream.answer.set_result(body[PREFIX:])
 
     def _fail(self, stream: _Stream, code: grpc.StatusCode, said: str, *, sent: bool = True) -> None:
         self._forget(stream)
