@@ -11,15 +11,15 @@ import asyncpg
 import pytest
 
 from tricorn.contract import PlatformReason, Refusal
-from tricorn.data import ContextMigrations, Database, Together
+from tricorn.data import ContextMigrations, Database, Together, asked
 from tricorn.data.testing import DatabaseFactory
 
-_ADD = """
-WITH added AS (
-    INSERT INTO pears (name, weight) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING
+_ADD = f"""
+WITH asked AS (SELECT * FROM {asked("name text, weight int")}), added AS (
+    INSERT INTO pears (name, weight) SELECT name, weight FROM asked ON CONFLICT (name) DO NOTHING
     RETURNING name, pg_current_xact_id()::text AS transaction
 )
-SELECT added.* FROM (VALUES (1)) AS always LEFT JOIN added ON true
+SELECT n, added.* FROM added JOIN asked USING (name)
 """
 
 
@@ -36,7 +36,7 @@ async def names(pears: Database) -> list[str]:
 async def test_what_comes_at_the_same_time_commits_together_in_order_and_each_gets_its_own_answer(
     pears: Database,
 ) -> None:
-    add = Together(pears, _ADD, order=itemgetter(0))
+    add = Together(pears, _ADD, key=itemgetter(0))
 
     rows = await asyncio.gather(*(add(name, 1) for name in ("c", "a", "b", "a")))
 
@@ -45,8 +45,21 @@ async def test_what_comes_at_the_same_time_commits_together_in_order_and_each_ge
     assert await names(pears) == ["a", "b", "c"]
 
 
+async def test_two_that_want_the_same_row_never_share_a_statement(pears: Database) -> None:
+    statement = f"""
+        UPDATE pears SET weight = pears.weight + more FROM {asked("wanted text, more int")} WHERE name = wanted
+        RETURNING asked.n, pears.weight
+    """
+    await pears.execute("INSERT INTO pears (name, weight) VALUES ('a', 1), ('b', 1)")
+    grow = Together(pears, statement, key=itemgetter(0))
+
+    rows = await asyncio.gather(*(grow(name, 1) for name in "aabaca"))
+
+    assert [row and row["weight"] for row in rows] == [2, 3, 2, 4, None, 5]
+
+
 async def test_no_more_than_allowed_share_a_transaction(pears: Database) -> None:
-    add = Together(pears, _ADD, order=itemgetter(0), most=2)
+    add = Together(pears, _ADD, key=itemgetter(0), most=2)
 
     rows = await asyncio.gather(*(add(name, 1) for name in "abcde"))
 
@@ -55,7 +68,7 @@ async def test_no_more_than_allowed_share_a_transaction(pears: Database) -> None
 
 
 async def test_one_that_fails_takes_nothing_of_the_others_with_it(pears: Database) -> None:
-    add = Together(pears, _ADD, order=itemgetter(0))
+    add = Together(pears, _ADD, key=itemgetter(0))
 
     outcomes = await asyncio.gather(add("a", 1), add("b", None), add("c", 1), return_exceptions=True)
 
@@ -64,7 +77,7 @@ async def test_one_that_fails_takes_nothing_of_the_others_with_it(pears: Databas
 
 
 async def test_one_that_cannot_even_be_sent_takes_nothing_of_the_others_with_it(pears: Database) -> None:
-    add = Together(pears, _ADD, order=itemgetter(0))
+    add = Together(pears, _ADD, key=itemgetter(0))
 
     outcomes = await asyncio.gather(add("a", 1), add("b", "heavy"), add("c", 1), return_exceptions=True)
 
@@ -73,7 +86,7 @@ async def test_one_that_cannot_even_be_sent_takes_nothing_of_the_others_with_it(
 
 
 async def test_what_cannot_be_put_in_order_is_told_so_and_strands_nobody(pears: Database) -> None:
-    add = Together(pears, _ADD, order=itemgetter(0))
+    add = Together(pears, _ADD, key=itemgetter(0))
 
     outcomes = await asyncio.gather(add("a", 1), add(None, 1), return_exceptions=True)
 
@@ -81,18 +94,17 @@ async def test_what_cannot_be_put_in_order_is_told_so_and_strands_nobody(pears: 
 
 
 async def test_a_lost_connection_is_told_to_all_and_nothing_is_run_again(pears: Database) -> None:
-    end = Together(
-        pears, "SELECT CASE WHEN $1 THEN pg_terminate_backend(pg_backend_pid()) ELSE true END", order=itemgetter(0)
-    )
+    statement = f"SELECT n, pg_terminate_backend(pg_backend_pid()) FROM {asked('number int')} WHERE number = 3"
+    end = Together(pears, statement, key=itemgetter(0))
 
-    outcomes = await asyncio.gather(*(end(is_last) for is_last in (False, False, True)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(end(number) for number in (1, 2, 3)), return_exceptions=True)
 
     refused = [outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)]
     assert refused == [PlatformReason.UNAVAILABLE] * 3
 
 
 async def test_who_is_cancelled_before_the_transaction_begins_is_left_out_of_it(pears: Database) -> None:
-    add = Together(pears, _ADD, order=itemgetter(0))
+    add = Together(pears, _ADD, key=itemgetter(0))
     gone, stays = (asyncio.create_task(add(name, 1)) for name in ("gone", "stays"))
     await asyncio.sleep(0)  # both have asked, and the transaction begins in the next turn
 
@@ -103,7 +115,13 @@ async def test_who_is_cancelled_before_the_transaction_begins_is_left_out_of_it(
 
 
 async def test_a_server_that_gives_no_answer_holds_up_those_alone_who_wait_for_it(pears: Database) -> None:
-    backend = Together(pears, "SELECT pg_backend_pid() AS pid, $1::int", order=itemgetter(0), at_once=1, longest=0.3)
+    backend = Together(
+        pears,
+        f"SELECT n, pg_backend_pid() AS pid FROM {asked('number int')}",
+        key=itemgetter(0),
+        at_once=1,
+        longest=0.3,
+    )
     first = await backend(1)
     assert first is not None
     os.kill(first["pid"], signal.SIGSTOP)

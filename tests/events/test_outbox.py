@@ -149,7 +149,10 @@ async def test_a_change_and_its_event_are_one_statement_and_without_the_change_t
     announce = events.announce_factory(db.shop, woken.append)
     await db.shop.execute("CREATE TEMPORARY TABLE pears (name text PRIMARY KEY, weight int)")
     await db.shop.execute("INSERT INTO pears VALUES ('Comice', 1)")
-    change = "UPDATE pears SET weight = $2 WHERE name = $1 RETURNING name, weight"
+    change = events.Change(
+        "wanted text, wished int",
+        "UPDATE pears SET weight = wished FROM asked WHERE name = wanted RETURNING asked.n, name, weight",
+    )
 
     changed = await announce(change, "Comice", 2, event=StringValue(value="x"), subject="order-1")
     again = await announce(change, "Comice", 3, event=StringValue(value="y"), subject="order-1")
@@ -157,8 +160,8 @@ async def test_a_change_and_its_event_are_one_statement_and_without_the_change_t
 
     rows = await db.shop.fetch("SELECT sequence, data FROM outbox ORDER BY position")
     assert (dict(changed or {}), dict(again or {}), missed) == (
-        {"name": "Comice", "weight": 2},
-        {"name": "Comice", "weight": 3},
+        {"n": 1, "name": "Comice", "weight": 2},
+        {"n": 1, "name": "Comice", "weight": 3},
         None,
     )
     assert [(row["sequence"], StringValue.FromString(row["data"]).value) for row in rows] == [(1, "x"), (2, "y")]
@@ -170,16 +173,22 @@ async def test_changes_at_the_same_time_share_a_transaction_and_only_those_that_
     db: Any,
 ) -> None:
     announce = events.announce_factory(db.shop)
-    change = """
-        INSERT INTO aggregate_sequence AS a (subject, last) VALUES ($1, 7) ON CONFLICT DO NOTHING
-        RETURNING subject, pg_current_xact_id()::text AS transaction
-    """
-
-    rows = await asyncio.gather(
-        *(announce(change, f"row-{name}", event=StringValue(value=name), subject=name) for name in "abca")
+    await db.shop.execute(
+        "INSERT INTO aggregate_sequence (subject, last) VALUES ('row-a', 1), ('row-b', 1), ('row-c', 1)"
+    )
+    change = events.Change(
+        "wanted text",
+        """
+        UPDATE aggregate_sequence SET last = 7 FROM asked WHERE subject = 'row-' || wanted
+        RETURNING asked.n, wanted, pg_current_xact_id()::text AS transaction
+        """,
     )
 
-    assert [row and row["subject"] for row in rows] == ["row-a", "row-b", "row-c", None]
+    rows = await asyncio.gather(
+        *(announce(change, name, event=StringValue(value=name), subject=name) for name in "cadb")
+    )
+
+    assert [row and row["wanted"] for row in rows] == ["c", "a", None, "b"]
     assert len({row["transaction"] for row in rows if row}) == 1
     logged = await db.shop.fetch("SELECT subject, sequence FROM outbox ORDER BY subject")
     assert [tuple(row) for row in logged] == [("a", 1), ("b", 1), ("c", 1)]
@@ -187,9 +196,13 @@ async def test_changes_at_the_same_time_share_a_transaction_and_only_those_that_
 
 async def test_a_change_that_fails_announces_nothing(db: Any) -> None:
     announce = events.announce_factory(db.shop)
-    change = "INSERT INTO aggregate_sequence (subject, last) VALUES ($1, $2) RETURNING last / ($2 - 1)"
+    change = events.Change(
+        "wanted text, divisor int",
+        "UPDATE aggregate_sequence SET last = last / divisor FROM asked WHERE subject = wanted RETURNING asked.n",
+    )
+    await db.shop.execute("INSERT INTO aggregate_sequence (subject, last) VALUES ('other', 1)")
 
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await announce(change, "other", 1, event=StringValue(), subject="order-1")
+        await announce(change, "other", 0, event=StringValue(), subject="order-1")
 
     assert await db.shop.fetchval("SELECT count(*) FROM outbox") == 0

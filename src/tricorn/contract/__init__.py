@@ -11,6 +11,7 @@ from tricorn.contract.refusal import (
     reason_entry,
     reasons,
 )
+from tricorn.contract.timestamps import timestamp
 from tricorn.contract.validation import validate
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "reason_entry",
     "reasons",
     "service_policies",
+    "timestamp",
     "validate",
 ]

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from tricorn.data.ids import uuid7
     from tricorn.data.migrations import Migrated, migrate
     from tricorn.data.names import RoleNames
+    from tricorn.data.pace import Pace
     from tricorn.data.postgres import EmbeddedPostgres
     from tricorn.data.revisions import ContextMigrations, Tool, fingerprint_files
     from tricorn.data.server import ExternalServer, Server, server_for
-    from tricorn.data.together import Together
+    from tricorn.data.together import Together, array_text, asked
 
 __all__ = [
     "Clones",
@@ -30,11 +31,14 @@ __all__ = [
     "EmbeddedPostgres",
     "ExternalServer",
     "Migrated",
+    "Pace",
     "Record",
     "RoleNames",
     "Server",
     "Together",
     "Tool",
+    "array_text",
+    "asked",
     "check_budget",
     "drop_database",
     "ensure_database",
@@ -54,11 +58,12 @@ _MODULES = {
     "failures": ("retry_aborted",),
     "ids": ("uuid7",),
     "migrations": ("Migrated", "migrate"),
+    "pace": ("Pace",),
     "postgres": ("EmbeddedPostgres",),
     "revisions": ("ContextMigrations", "Tool", "fingerprint_files"),
     "names": ("RoleNames",),
     "server": ("ExternalServer", "Server", "server_for"),
-    "together": ("Together",),
+    "together": ("Together", "array_text", "asked"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -140,10 +140,6 @@ class Database:
         """All rows or none, in few round trips."""
         await self._run("executemany", sql, rows)
 
-    async def fetchmany(self, sql: str, rows: Iterable[Sequence[Any]]) -> list[Record]:
-        """Runs a statement for each row of arguments, in order: all of them or none, in few round trips. What they return."""
-        return await self._run("fetchmany", sql, rows)  # type: ignore[no-any-return]
-
     async def _run(self, method: str, sql: str, *args: Any) -> Any:
         raw = await self._pool.acquire()
         clean = False

@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from uuid import UUID
 
 _COUNTER_BITS = 74
 _lock = threading.Lock()
@@ -40,4 +39,5 @@ def uuid7() -> str:
     value |= (counter >> 62) << 64
     value |= 0b10 << 62
     value |= counter & ((1 << 62) - 1)
-    return str(UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

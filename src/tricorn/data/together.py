@@ -1,10 +1,11 @@
-"""Statements that come together share a transaction: one round trip and one wait for the disk for all of them."""
+"""What comes together is done by one statement: one round trip and one wait for the disk for all of it."""
 
 import asyncio
 import contextvars
-import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -18,28 +19,51 @@ AT_ONCE = 4
 PATIENCE_SECONDS = 0.05
 LONGEST_SECONDS = 15.0
 
-_Waiting = tuple[tuple[Any, ...], asyncio.Future[Record | None]]
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    key: Any
+    args: tuple[Any, ...]
+    answer: asyncio.Future[Record | None]
+
+
+def asked(columns: str) -> str:
+    """What a statement for `Together` reads its rows from: a relation ``asked`` of the arguments, a column each, and ``n``.
+
+    Args:
+        columns: Names and types, such as ``"order_id uuid, open boolean"``, in the order of the arguments. A column that is
+            itself an array is given as text (see `array_text`) and cast by the statement.
+    """
+    given = [column.split() for column in columns.split(",")]
+    arrays = ", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(given, 1))
+    return f"unnest({arrays}) WITH ORDINALITY AS asked ({', '.join(name for name, _ in given)}, n)"
+
+
+def array_text(values: Iterable[object]) -> str:
+    """An array as PostgreSQL reads it from a text."""
+    quoted = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 class Together:
-    """One statement that many may want run at the same time; a group commit.
+    """One statement for all who want it run at the same time; a group commit.
 
-    What is asked for while a transaction is on its way makes the next one, which begins when that one has ended, or beside
-    it when it takes longer than `PATIENCE_SECONDS`: it may be waiting for a lock. Nobody is answered before the commit. A
-    statement that fails takes nothing of the others with it: they are run again, each by itself, if the server said that
-    one had failed; if the connection was lost or the server is not there, all are told so. Whoever is cancelled before the transaction begins
-    is left out of it, and afterwards has had it done.
+    What is asked for while a statement is on its way makes the next one, which begins when that one has ended, or beside
+    it when it takes longer than `PATIENCE_SECONDS`: it may be waiting for a lock. Nobody is answered before the commit. One
+    that fails takes nothing of the others with it: they are run again, each by itself, if the server said that
+    one had failed; if the connection was lost or the server is not there, all are told so. Whoever is cancelled before the
+    statement begins is left out of it, and afterwards has had it done.
 
     Args:
         database: Where it runs.
-        statement: Constant, and answers one row however it ends; nothing was found if the row's first column is null.
-        order: Sorts by the arguments what runs together, so that transactions of two processes that want the same rows
-            wait for each other and not in a circle.
-        spacing: Seconds between the beginnings of two transactions: what comes sooner after one waits for company. Who
-            comes alone never waits.
-        most: The most runs in a transaction.
-        at_once: The most transactions at a time.
-        longest: Seconds after which a transaction whose server gives no answer is given up: those behind it go on.
+        statement: Constant. Its parameters are arrays, one for each argument, which `asked` makes rows of. For each of
+            these that found something it answers a row, whose first column is ``asked.n``.
+        key: Names by the arguments the row that is changed. Two with the same key never share a statement; the others are sorted
+            by it, so that two processes that want the same rows wait for each other and not in a circle. None for a statement
+            that only reads.
+        most: The most runs in a statement.
+        at_once: The most statements at a time.
+        longest: Seconds after which a statement whose server gives no answer is given up: those behind it go on.
     """
 
     def __init__(
@@ -47,24 +71,21 @@ class Together:
         database: Database,
         statement: str,
         *,
-        order: Callable[[tuple[Any, ...]], Any],
-        spacing: float = 0.0,
+        key: Callable[[tuple[Any, ...]], Any] | None,
         most: int = MOST,
         at_once: int = AT_ONCE,
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self._database = database
         self._statement = statement
-        self._order = order
-        self._spacing = spacing
+        self._key = key
         self._most = most
         self._at_once = at_once
         self._longest = longest
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Run] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._next: asyncio.Handle | None = None
-        self._due = math.inf
-        self._begun = -math.inf
+        self._begun = 0.0
 
     async def __call__(self, *args: Any) -> Record | None:
         """The row, once it is committed; None when nothing was found.
@@ -72,36 +93,54 @@ class Together:
         Raises:
             Refusal: As for `Database`; asyncpg's own errors for what this run of the statement did.
         """
-        answer: asyncio.Future[Record | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((args, answer))
+        answer = self._ask(args)
         self._arrange()
         return await answer
+
+    async def each(self, runs: Iterable[tuple[Any, ...]]) -> list[Record | None]:
+        """Asks for several at once, and answers in their order. What fails is raised when all have ended."""
+        answers = [self._ask(args) for args in runs]
+        self._arrange()
+        if answers:
+            await asyncio.wait(answers)
+        return [answer.result() for answer in answers]
+
+    def _ask(self, args: tuple[Any, ...]) -> asyncio.Future[Record | None]:
+        answer: asyncio.Future[Record | None] = asyncio.get_running_loop().create_future()
+        key = object() if self._key is None else self._key(args)
+        self._waiting.append(_Run(key, args, answer))
+        return answer
 
     def _arrange(self) -> None:
         if not self._waiting or len(self._running) >= self._at_once:
             return
         loop = asyncio.get_running_loop()
-        due = self._begun + (PATIENCE_SECONDS if self._running else self._spacing)
-        if self._next is not None:
-            if due >= self._due:
-                return
-            self._next.cancel()
-        self._due = due
-        # In a turn of the loop of its own: whoever asks in this one is of the company.
-        self._next = loop.call_at(due, self._begin) if due > loop.time() else loop.call_soon(self._begin)
+        if not self._running:
+            if self._next is not None:
+                self._next.cancel()
+            # In a turn of the loop of its own: whoever asks in this one is of the company.
+            self._next = loop.call_soon(self._begin)
+        elif self._next is None:
+            self._next = loop.call_at(self._begun + PATIENCE_SECONDS, self._begin)
 
     def _begin(self) -> None:
         self._next = None
-        batch: list[_Waiting] = []
+        batch: dict[Any, _Run] = {}
+        later: list[_Run] = []
         while self._waiting and len(batch) < self._most:
             one = self._waiting.popleft()
-            if not one[1].done():
-                batch.append(one)
+            if one.answer.done():
+                continue
+            if one.key in batch:
+                later.append(one)
+            else:
+                batch[one.key] = one
+        self._waiting.extendleft(reversed(later))
         if batch:
             loop = asyncio.get_running_loop()
             self._begun = loop.time()
             # It is no part of the call that happened to come first.
-            task = loop.create_task(self._run(batch), context=contextvars.Context())
+            task = loop.create_task(self._run(list(batch.values())), context=contextvars.Context())
             self._running.add(task)
             task.add_done_callback(self._ended)
         self._arrange()
@@ -110,38 +149,34 @@ class Together:
         self._running.discard(task)
         self._arrange()
 
-    async def _run(self, batch: Sequence[_Waiting]) -> None:
-        if len(batch) == 1:
-            await self._alone(*batch[0])
-            return
+    async def _run(self, batch: list[_Run]) -> None:
         try:
-            batch = sorted(batch, key=lambda one: self._order(one[0]))
+            if self._key is not None:
+                batch.sort(key=attrgetter("key"))
             async with asyncio.timeout(self._longest):
-                rows = await self._database.fetchmany(self._statement, [args for args, _ in batch])
-            for (_, answer), row in zip(batch, rows, strict=True):
-                _answer(answer, row)
+                rows = await self._database.fetch(
+                    self._statement, *map(list, zip(*(one.args for one in batch), strict=True))
+                )
         except Exception as error:  # noqa: BLE001 - goes to whoever waits for it
-            if not _is_one_of_them(error):
+            if len(batch) > 1 and _is_one_of_them(error):
+                await self._each_alone(batch)
+            else:
                 _fail(batch, error)
-                return
-            few = asyncio.Semaphore(self._at_once)  # nobody waits long behind those who wait for a lock
-
-            async def alone(one: _Waiting) -> None:
-                async with few:
-                    await self._alone(*one)
-
-            await asyncio.gather(*map(alone, batch))
-
-    async def _alone(self, args: tuple[Any, ...], answer: asyncio.Future[Record | None]) -> None:
-        if answer.done():
             return
-        try:
-            async with asyncio.timeout(self._longest):
-                row = await self._database.fetchrow(self._statement, *args)
-        except Exception as error:  # noqa: BLE001 - goes to whoever waits for it
-            _fail([(args, answer)], error)
-        else:
-            _answer(answer, row)
+        found = {row[0]: row for row in rows}
+        for number, one in enumerate(batch, 1):
+            if not one.answer.done():
+                one.answer.set_result(found.get(number))
+
+    async def _each_alone(self, batch: list[_Run]) -> None:
+        few = asyncio.Semaphore(self._at_once)  # nobody waits long behind those who wait for a lock
+
+        async def alone(one: _Run) -> None:
+            async with few:
+                if not one.answer.done():
+                    await self._run([one])
+
+        await asyncio.gather(*map(alone, batch))
 
 
 def _is_one_of_them(error: Exception) -> bool:
@@ -154,13 +189,8 @@ def _is_one_of_them(error: Exception) -> bool:
     return isinstance(said, asyncpg.PostgresError) and not isinstance(said, asyncpg.PostgresConnectionError)
 
 
-def _answer(answer: asyncio.Future[Record | None], row: Record | None) -> None:
-    if not answer.done():
-        answer.set_result(None if row is None or row[0] is None else row)
-
-
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+def _fail(batch: Sequence[_Run], error: Exception) -> None:
     told = refusal_for(error) or error
-    for _, answer in batch:
-        if not answer.done():
-            answer.set_exception(told)
+    for one in batch:
+        if not one.answer.done():
+            one.answer.set_exception(told)

@@ -4,7 +4,7 @@ per group.
 
 from tricorn.events.event import EventMeta, StoredEvent
 from tricorn.events.inbox import Handler, Subscription
-from tricorn.events.outbox import publish, publish_sync
+from tricorn.events.outbox import Change, publish, publish_sync
 from tricorn.events.partition import PARTITIONS, partition_of
 from tricorn.events.poke import Poke
 from tricorn.events.relay import Relay, Route
@@ -15,6 +15,7 @@ __all__ = [
     "PARTITIONS",
     "Announce",
     "Begin",
+    "Change",
     "EventMeta",
     "Events",
     "Handler",

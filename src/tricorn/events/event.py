@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from tricorn.contract import timestamp
 from tricorn.v1 import events_pb2
 
 
@@ -65,15 +64,13 @@ class StoredEvent:
         return cls(0, 0, event.traceparent, event.data, meta)
 
     def to_wire(self) -> events_pb2.Event:
-        time = Timestamp()
-        time.FromDatetime(self.meta.time)
         return events_pb2.Event(
             id=self.meta.id,
             type=self.meta.type,
             source=self.meta.source,
             subject=self.meta.subject,
             sequence=self.meta.sequence,
-            time=time,
+            time=timestamp(self.meta.time),
             traceparent=self.traceparent,
             causation=self.meta.causation,
             data=self.data,

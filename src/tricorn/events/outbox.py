@@ -7,12 +7,13 @@ wait who publish for the same aggregate.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from tricorn.data import Connection, Database, Record, Together, uuid7
+from tricorn.data import Connection, Database, Record, Together, asked, uuid7
 from tricorn.events.partition import partition_of
 from tricorn.telemetry import traceparent
 from tricorn.wire import current_call
@@ -53,24 +54,26 @@ WITH given AS (
 INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
 """
 
-# The change is made once whether or not its rows are read, and what announces it reads them: nothing changed, nothing
+# The change is made once however often its rows are read, and what announces it reads them: nothing changed, nothing
 # is announced.
 _WITH_CHANGE = """
-WITH changed AS ({change}), sequenced AS (
-    INSERT INTO aggregate_sequence AS a (subject, last) SELECT {subject}::text, 1 WHERE EXISTS (SELECT FROM changed)
+WITH asked AS (SELECT * FROM {asked}), changed AS ({change}), sequenced AS (
+    INSERT INTO aggregate_sequence AS a (subject, last)
+    SELECT event_subject, 1 FROM asked JOIN changed USING (n) ORDER BY event_subject
     ON CONFLICT (subject) DO UPDATE SET last = a.last + 1
     RETURNING a.subject, a.last
 ), logged AS (
     INSERT INTO outbox (subject, sequence, id, type, partition, data, traceparent, causation)
-    SELECT subject, last, {id}::uuid, {type}::text, {partition}::smallint, {data}::bytea,
-        {traceparent}::text, {causation}::text
-    FROM sequenced
+    SELECT subject, last, event_id, event_type, event_partition, event_data, event_traceparent, event_causation
+    FROM asked JOIN changed USING (n) JOIN sequenced ON subject = event_subject
     RETURNING position, partition
 ), pending AS (
     INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
 )
-SELECT changed.* FROM (VALUES (1)) AS always LEFT JOIN changed ON true
+SELECT * FROM changed
 """
+_ASKED = """event_subject text, event_id uuid, event_type text, event_partition smallint, event_data bytea,
+    event_traceparent text, event_causation text"""
 
 _COLUMNS = ("subject", "id", "type", "partition", "data", "traceparent", "causation")
 _ONE_ASYNCPG = _ONE.format(schema="", **{name: f"${number}" for number, name in enumerate(_COLUMNS, 1)})
@@ -104,20 +107,29 @@ async def publish(
     await connection.execute(_MANY, *map(list, columns), traceparent(), cause)
 
 
-class Announcing:
-    """A change of one row and its event in one statement, and so in one round trip and one transaction: at most one, since
-    changes that come together share it (see `tricorn.data.Together`).
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of one row, to be announced.
 
     Args:
-        database: The publishing context's.
-        change: An INSERT, UPDATE or DELETE of at most one row, with RETURNING, whose first column is never null; its text
-            is constant, and its first argument names the row.
-        arguments: How many arguments it has, ``$1`` and following.
+        columns: Its arguments' names and types, as for `tricorn.data.asked`.
+        statement: An INSERT, UPDATE or DELETE with RETURNING that reads the relation ``asked``, of which each row is somebody's change and
+            changes at most one row; what it returns first is ``asked.n``.
     """
 
-    def __init__(self, database: Database, change: str, arguments: int) -> None:
-        numbers = {name: f"${number}" for number, name in enumerate(_COLUMNS, arguments + 1)}
-        self._run = Together(database, _WITH_CHANGE.format(change=change, **numbers), order=itemgetter(0))
+    columns: str
+    statement: str
+
+
+class Announcing:
+    """A change and its event in one statement, and so in one round trip and one transaction: at most one, since
+    changes that come together share it (see `tricorn.data.Together`).
+    """
+
+    def __init__(self, database: Database, change: Change) -> None:
+        statement = _WITH_CHANGE.format(asked=asked(f"{change.columns}, {_ASKED}"), change=change.statement)
+        subject = change.columns.count(",") + 1
+        self._run = Together(database, statement, key=itemgetter(subject))
 
     async def __call__(self, *args: Any, event: Message, subject: str) -> Record | None:
         """Makes the change, and writes ``event`` of the aggregate ``subject`` if it found its row.

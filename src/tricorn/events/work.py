@@ -50,7 +50,7 @@ class Work(Generic[R]):
 class Announce(Protocol):
     """Makes a change of one row and announces it, both or neither, in one statement; see `outbox.Announcing`."""
 
-    async def __call__(self, change: str, *args: Any, event: Message, subject: str) -> Record | None: ...
+    async def __call__(self, change: outbox.Change, *args: Any, event: Message, subject: str) -> Record | None: ...
 
 
 Begin = Callable[[], AbstractAsyncContextManager[Work[R]]]
@@ -91,12 +91,12 @@ def begin_factory(database: Database, repository_class: Callable[[Connection], R
 
 def announce_factory(database: Database, poke: Wake = nobody) -> Announce:
     """How a context makes changes that need no unit of work of their own, and announces them."""
-    announcing: dict[str, outbox.Announcing] = {}
+    announcing: dict[outbox.Change, outbox.Announcing] = {}
 
-    async def announce(change: str, *args: Any, event: Message, subject: str) -> Record | None:
+    async def announce(change: outbox.Change, *args: Any, event: Message, subject: str) -> Record | None:
         found = announcing.get(change)
         if found is None:
-            found = announcing[change] = outbox.Announcing(database, change, len(args))
+            found = announcing[change] = outbox.Announcing(database, change)
         row = await found(*args, event=event, subject=subject)
         if row is not None:
             poke((event.DESCRIPTOR.full_name,))

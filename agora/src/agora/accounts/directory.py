@@ -8,8 +8,8 @@ from typing import Any
 from agora.accounts import events
 from agora.accounts.domain import Profile, Revocation
 from agora.accounts.tokens import PublicKey
-from tricorn.data import Database, retry_aborted
-from tricorn.events import Announce
+from tricorn.data import Database, array_text, retry_aborted
+from tricorn.events import Announce, Change
 
 _COLUMNS = "user_id, email, display_name, roles, version, create_time, update_time"
 _USER = f"SELECT {_COLUMNS} FROM published.user_v1 WHERE user_id = $1"
@@ -21,11 +21,15 @@ _LIST = f"""
     LIMIT $3
 """
 # What the event says of the roles is known before the row is read, so they must be those of the row.
-_RENAME = f"""
-    UPDATE users SET display_name = $2, version = version + 1, update_time = statement_timestamp()
-    WHERE user_id = $1 AND is_active AND display_name <> $2 AND roles = $3::varchar[] AND $4 IN ('', version::text)
-    RETURNING {_COLUMNS}
-"""
+_RENAME = Change(
+    "wanted_id uuid, wanted_name text, known_roles text, etag text",
+    f"""
+    UPDATE users SET display_name = wanted_name, version = version + 1, update_time = statement_timestamp() FROM asked
+    WHERE user_id = wanted_id AND user_id = ANY ($1) AND is_active AND display_name <> wanted_name
+        AND roles = known_roles::varchar[] AND etag IN ('', version::text)
+    RETURNING asked.n, {_COLUMNS}
+    """,
+)
 _KEYS = """
     SELECT kid, modulus, exponent FROM signing_keys
     WHERE expire_time IS NULL OR expire_time > clock_timestamp()
@@ -73,9 +77,11 @@ class Directory:
         """
         event = events.updated(user_id, display_name, roles)
         row = await retry_aborted(
-            lambda: self._announce(_RENAME, user_id, display_name, list(roles), etag, event=event, subject=user_id)
+            lambda: self._announce(
+                _RENAME, user_id, display_name, array_text(roles), etag, event=event, subject=user_id
+            )
         )
-        return _profile(row) if row else None
+        return _profile(row[1:]) if row else None
 
     async def public_keys(self) -> list[PublicKey]:
         """The newest first; one that does not sign yet is among them."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from agora.accounts.domain import Profile, Session
 from agora_proto.accounts.v1.events_pb2 import UserRegistered, UserUpdated
+from tricorn.contract import timestamp
 from tricorn.v1.auth_pb2 import SessionRevoked
 
 
@@ -19,6 +18,5 @@ def updated(user_id: str, display_name: str, roles: Sequence[str]) -> UserUpdate
 
 def revoked(session: Session) -> SessionRevoked:
     """Broadcast: every gateway refuses the session's access tokens until the last of them has ended."""
-    expire_time = Timestamp()
-    expire_time.FromDatetime(session.access_expire_time)
+    expire_time = timestamp(session.access_expire_time)
     return SessionRevoked(session_id=session.session_id, expire_time=expire_time)

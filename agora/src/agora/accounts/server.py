@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -22,7 +21,7 @@ from agora_proto.accounts.v1 import accounts_pb2
 from agora_proto.accounts.v1.accounts_tricorn import AccountsServiceBase
 from agora_proto.orders.v1.orders_tricorn import OrdersServiceClient
 from agora_proto.pricing.v1.pricing_tricorn import PromotionsServiceClient
-from tricorn.contract import PlatformReason, Refusal, decode_page_token, encode_page_token, query_fingerprint
+from tricorn.contract import PlatformReason, Refusal, decode_page_token, encode_page_token, query_fingerprint, timestamp
 from tricorn.host import Host
 from tricorn.v1 import auth_pb2
 from tricorn.wire import Call
@@ -74,7 +73,7 @@ class AccountsServer(AccountsServiceBase):
         revocations = await self._service.revocations()
         return auth_pb2.ListRevocationsResponse(
             revocations=[
-                auth_pb2.SessionRevoked(session_id=each.session_id, expire_time=_timestamp(each.expire_time))
+                auth_pb2.SessionRevoked(session_id=each.session_id, expire_time=timestamp(each.expire_time))
                 for each in revocations
             ]
         )
@@ -95,7 +94,7 @@ class AccountsServer(AccountsServiceBase):
     async def get_user(self, request: accounts_pb2.GetUserRequest, call: Call) -> accounts_pb2.PublicUser:
         user = await self._service.user(request.user_id)
         return accounts_pb2.PublicUser(
-            user_id=user.user_id, display_name=user.display_name, create_time=_timestamp(user.create_time)
+            user_id=user.user_id, display_name=user.display_name, create_time=timestamp(user.create_time)
         )
 
     async def list_users(self, request: accounts_pb2.ListUsersRequest, call: Call) -> accounts_pb2.ListUsersResponse:
@@ -177,8 +176,8 @@ def _user(user: Profile) -> accounts_pb2.User:
         email=user.email,
         display_name=user.display_name,
         roles=user.roles,
-        create_time=_timestamp(user.create_time),
-        update_time=_timestamp(user.update_time),
+        create_time=timestamp(user.create_time),
+        update_time=timestamp(user.update_time),
         etag=user.etag,
     )
 
@@ -190,9 +189,3 @@ def _pair(pair: Pair) -> accounts_pb2.TokenPair:
         expires_in=int(pair.life.total_seconds()),
         token_type="Bearer",  # noqa: S106 - the scheme's name
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

@@ -1,19 +1,16 @@
 """The catalogue's contract, in terms of its service."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from agora.catalog import domain
 from agora.catalog.domain import Details, Product
-from agora.catalog.repository import CatalogRepository
+from agora.catalog.repository import CatalogRepository, OnSale
 from agora.catalog.service import CatalogService
 from agora_proto.catalog.v1 import catalog_pb2 as pb
 from agora_proto.catalog.v1.catalog_tricorn import CatalogServiceBase
 from agora_proto.v1.money_pb2 import Money
-from tricorn.contract import decode_page_token, encode_page_token, query_fingerprint
+from tricorn.contract import decode_page_token, encode_page_token, query_fingerprint, timestamp
 from tricorn.host import Host
 from tricorn.wire import Call
 
@@ -22,7 +19,10 @@ USD = "USD"
 
 def register(host: Host) -> None:
     service = CatalogService(
-        begin=host.begin(CatalogRepository), reads=CatalogRepository(host.database), now=host.clock.now
+        begin=host.begin(CatalogRepository),
+        on_sale=OnSale(host.database),
+        reads=CatalogRepository(host.database),
+        now=host.clock.now,
     )
     host.serve(CatalogServer(service))
 
@@ -106,13 +106,7 @@ def _message(product: Product) -> pb.Product:
         category_ids=details.category_ids,
         base_price=Money(currency=USD, minor_units=details.base_price),
         release_year=details.release_year,
-        create_time=_timestamp(product.created_at),
-        update_time=_timestamp(product.updated_at),
+        create_time=timestamp(product.created_at),
+        update_time=timestamp(product.updated_at),
         etag=str(product.version),
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

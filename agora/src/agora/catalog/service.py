@@ -6,7 +6,7 @@ from typing import Any
 
 from agora.catalog import domain, events
 from agora.catalog.domain import Category, Details, Figures, Found, Place, Product, Search
-from agora.catalog.repository import CatalogRepository
+from agora.catalog.repository import CatalogRepository, OnSale
 from tricorn.data import uuid7
 from tricorn.events import Begin
 
@@ -16,14 +16,21 @@ class CatalogService:
 
     Args:
         begin: opens a unit of work.
+        on_sale: reads products.
         reads: for what needs no transaction.
         now: the time, in UTC.
     """
 
     def __init__(
-        self, *, begin: Begin[CatalogRepository], reads: CatalogRepository, now: Callable[[], datetime]
+        self,
+        *,
+        begin: Begin[CatalogRepository],
+        on_sale: OnSale,
+        reads: CatalogRepository,
+        now: Callable[[], datetime],
     ) -> None:
         self._begin = begin
+        self._on_sale = on_sale
         self._reads = reads
         self._now = now
 
@@ -36,7 +43,7 @@ class CatalogService:
 
     async def get_products(self, product_ids: Sequence[str]) -> list[Product]:
         """Those that are on sale, in the order asked for."""
-        found = await self._reads.on_sale(product_ids)
+        found = await self._on_sale(product_ids)
         return [found[product_id] for product_id in product_ids if product_id in found]
 
     async def search(self, search: Search, position: Place | None, page_size: int) -> Found:

@@ -12,6 +12,7 @@ from agora.inventory.service import InventoryService
 from agora.inventory.settings import InventorySettings
 from agora_proto.inventory.v1 import inventory_pb2 as pb
 from agora_proto.inventory.v1.inventory_tricorn import InventoryServiceBase
+from tricorn.contract import timestamp
 from tricorn.host import Host
 from tricorn.wire import Call
 
@@ -73,13 +74,12 @@ def _stock(stock: Stock) -> pb.Stock:
 
 
 def _reservation(reservation: Reservation) -> pb.Reservation:
-    message = pb.Reservation(
+    return pb.Reservation(
         reservation_id=reservation.reservation_id,
         state=pb.Reservation.State.Value(f"STATE_{reservation.state}"),
         lines=[pb.StockLine(product_id=line.product_id, quantity=line.quantity) for line in reservation.lines],
+        expire_time=timestamp(reservation.expire_time),
     )
-    message.expire_time.FromDatetime(reservation.expire_time)
-    return message
 
 
 def register(host: Host) -> None:

@@ -2,67 +2,107 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
 from google.protobuf.message import Message
 
 from agora.orders.domain import LEASE_SECONDS, NewOrder, Order, State, StoredRefusal
-from tricorn.data import Database, Together
-from tricorn.events import Announce
+from tricorn.data import Database, Together, array_text, asked
+from tricorn.events import Announce, Change
 
 _COLUMNS = """order_id, user_id, state, open, fence, fingerprint, quote, total, coupons, payment_method, payment_id,
     reservation_id, refusal, version, create_time, update_time"""
 _CHANGED = "version = version + 1, update_time = clock_timestamp()"
-_SPACING = 0.01
-"""Seconds. Orders that are written in one transaction go on in step, and so share those of their other steps too."""
-
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
 
+_NEW = asked("""order_id uuid, user_id uuid, state smallint, open boolean, idempotency_key text, fingerprint bytea, quote bytea,
+    total bigint, coupons text, payment_method text, refusal jsonb""")
 _ADD = f"""
-WITH added AS (
+WITH asked AS (SELECT * FROM {_NEW}), added AS (
     INSERT INTO orders (order_id, user_id, state, open, idempotency_key, fingerprint, quote, total, coupons,
         payment_method, refusal, lease_until)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {_LEASE})
+    SELECT order_id, user_id, state, open, idempotency_key, fingerprint, quote, total, coupons::text[], payment_method, refusal, {_LEASE}
+    FROM asked
     ON CONFLICT ON CONSTRAINT orders_key DO NOTHING
-    RETURNING {_COLUMNS}
+    RETURNING order_id, fence, version, create_time, update_time
 )
-SELECT added.* FROM (VALUES (1)) AS always LEFT JOIN added ON true
+SELECT n, fence, version, create_time, update_time FROM added JOIN asked USING (order_id)
 """
+# That the ids are given twice makes the plan one that reads no more than these, however large the table is (decision 21).
 _MOVE = f"""
-WITH moved AS (
-    UPDATE orders SET state = $3, open = $4, {_CHANGED} WHERE order_id = $1 AND fence = $2 RETURNING {_COLUMNS}
-)
-SELECT moved.* FROM (VALUES (1)) AS always LEFT JOIN moved ON true
+UPDATE orders SET state = asked.state, open = asked.open, {_CHANGED}
+FROM {asked("order_id uuid, fence bigint, state smallint, open boolean")}
+WHERE orders.order_id = asked.order_id AND orders.order_id = ANY ($1) AND orders.fence = asked.fence
+RETURNING asked.n, version, update_time
 """
+_PLACE = Change(
+    "order_id uuid, fence bigint, reservation_id uuid, payment_id uuid",
+    f"""
+    UPDATE orders SET state = 2, reservation_id = asked.reservation_id, payment_id = asked.payment_id, lease_until = {_LEASE}, {_CHANGED}
+    FROM asked
+    WHERE orders.order_id = asked.order_id AND orders.order_id = ANY ($1) AND orders.fence = asked.fence AND orders.state = 1
+    RETURNING asked.n, version, update_time
+    """,
+)
+_CANCELLED = Change(
+    "order_id uuid, fence bigint",
+    f"""
+    UPDATE orders SET state = 6, open = false, {_CHANGED} FROM asked
+    WHERE orders.order_id = asked.order_id AND orders.order_id = ANY ($1) AND orders.fence = asked.fence
+    RETURNING asked.n, version, update_time
+    """,
+)
 
 
 class OrdersRepository:
-    """Orders that are placed at the same time share the transactions of their steps."""
+    """Orders that are placed at the same time share the statements of their steps."""
 
     def __init__(self, database: Database, announce: Announce) -> None:
         self._database = database
         self._announce = announce
-        self._add = Together(database, _ADD, order=itemgetter(1, 4), spacing=_SPACING)
-        self._move = Together(database, _MOVE, order=itemgetter(0))
+        self._add = Together(database, _ADD, key=itemgetter(1, 4))
+        self._move = Together(database, _MOVE, key=itemgetter(0))
 
-    async def add(self, order: NewOrder) -> Order | None:
+    async def add(self, new: NewOrder) -> Order | None:
         """Writes a new order, leased to the caller; None when the user has used the key before."""
+        state = State.REFUSED if new.refusal else State.PENDING
+        is_open = new.refusal is None
         row = await self._add(
-            order.order_id,
-            order.user_id,
-            State.REFUSED if order.refusal else State.PENDING,
-            order.refusal is None,
-            order.key,
-            order.fingerprint,
-            order.quote,
-            order.total,
-            list(order.coupons),
-            order.payment_method,
-            _refusal_json(order.refusal),
+            new.order_id,
+            new.user_id,
+            state,
+            is_open,
+            new.key,
+            new.fingerprint,
+            new.quote,
+            new.total,
+            array_text(new.coupons),
+            new.payment_method,
+            _refusal_json(new.refusal),
         )
-        return _order(row)
+        if row is None:
+            return None
+        return Order(
+            order_id=new.order_id,
+            user_id=new.user_id,
+            state=state,
+            open=is_open,
+            fence=row["fence"],
+            fingerprint=new.fingerprint,
+            quote=new.quote,
+            total=new.total,
+            coupons=new.coupons,
+            payment_method=new.payment_method,
+            payment_id=None,
+            reservation_id=None,
+            refusal=new.refusal,
+            version=row["version"],
+            create_time=row["create_time"],
+            update_time=row["update_time"],
+        )
 
     async def by_key(self, user_id: str, key: str) -> Order | None:
         return _order(
@@ -90,39 +130,20 @@ class OrdersRepository:
 
     async def place(self, order: Order, reservation_id: str, payment_id: str, event: Message) -> Order | None:
         """The pivot, announced. None when somebody else has taken the order over."""
-        return _order(
-            await self._announce(
-                f"""
-                UPDATE orders SET state = 2, reservation_id = $3, payment_id = $4, lease_until = {_LEASE}, {_CHANGED}
-                WHERE order_id = $1 AND fence = $2 AND state = 1 RETURNING {_COLUMNS}
-                """,
-                order.order_id,
-                order.fence,
-                reservation_id,
-                payment_id,
-                event=event,
-                subject=order.order_id,
-            )
+        row = await self._announce(
+            _PLACE, order.order_id, order.fence, reservation_id, payment_id, event=event, subject=order.order_id
         )
+        return _changed(order, row, state=State.CONFIRMED, reservation_id=reservation_id, payment_id=payment_id)
 
     async def cancelled(self, order: Order, event: Message) -> Order | None:
         """The end of cancelling, announced. None when somebody else has taken the order over."""
-        return _order(
-            await self._announce(
-                f"""
-                UPDATE orders SET state = 6, open = false, {_CHANGED}
-                WHERE order_id = $1 AND fence = $2 RETURNING {_COLUMNS}
-                """,
-                order.order_id,
-                order.fence,
-                event=event,
-                subject=order.order_id,
-            )
-        )
+        row = await self._announce(_CANCELLED, order.order_id, order.fence, event=event, subject=order.order_id)
+        return _changed(order, row, state=State.CANCELLED, open=False)
 
     async def move(self, order: Order, state: State, *, open_: bool) -> Order | None:
         """The next state of an order that the caller holds. None when somebody else has taken it over."""
-        return _order(await self._move(order.order_id, order.fence, state, open_))
+        row = await self._move(order.order_id, order.fence, state, open_)
+        return _changed(order, row, state=state, open=open_)
 
     async def hold(self, order: Order, reservation_id: str) -> Order | None:
         """Writes down which reservation holds the stock now. None when somebody else has taken the order over."""
@@ -195,6 +216,12 @@ class OrdersRepository:
             FROM orders
         """)
         return row[0], row[1], row[2]
+
+
+def _changed(order: Order, row: Mapping[str, Any] | None, **changes: Any) -> Order | None:
+    if row is None:
+        return None
+    return replace(order, version=row["version"], update_time=row["update_time"], **changes)
 
 
 def _refusal_json(refusal: StoredRefusal | None) -> str | None:

@@ -20,6 +20,7 @@ from tricorn.contract import (
     decode_page_token,
     encode_page_token,
     query_fingerprint,
+    timestamp,
 )
 from tricorn.host import Host
 from tricorn.wire import Call
@@ -83,7 +84,7 @@ def register(host: Host) -> None:
 def to_contract(order: Order) -> contract.Order:
     """An order as its buyer sees it."""
     quote = storefront.Quote.FromString(order.quote)
-    shown = contract.Order(
+    return contract.Order(
         order_id=order.order_id,
         user_id=order.user_id,
         state=contract.Order.State.ValueType(int(order.state)),
@@ -97,10 +98,9 @@ def to_contract(order: Order) -> contract.Order:
         reservation_id=order.reservation_id or "",
         failure=order.refusal.reason if order.refusal else "",
         etag=str(order.version),
+        create_time=timestamp(order.create_time),
+        update_time=timestamp(order.update_time),
     )
-    shown.create_time.FromDatetime(order.create_time)
-    shown.update_time.FromDatetime(order.update_time)
-    return shown
 
 
 def _order_id(position: list[str | int]) -> str:

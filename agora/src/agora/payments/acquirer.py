@@ -17,7 +17,7 @@ from agora.payments.domain.acquirer import (
     Verdict,
 )
 from agora.payments.domain.payment import Kind, Money
-from tricorn.data import Database, Together, uuid7
+from tricorn.data import Database, Together, asked, uuid7
 
 _OK = "test_ok"
 _LOST = "test_answer_lost"
@@ -30,33 +30,41 @@ _VERDICTS = {
     "test_insufficient_funds": Verdict.INSUFFICIENT_FUNDS,
 }
 
-_AUTHORISE = """
-WITH created AS (
+_AUTHORISE = f"""
+WITH asked AS (
+    SELECT * FROM {asked("reference uuid, key text, method text, currency text, amount bigint, outcome text")}
+), created AS (
     INSERT INTO acquirer_authorisation (reference, key, method, currency, amount, outcome, state)
-    VALUES ($1, $2, $3, $4, $5, $6, CASE $6 WHEN 'APPROVED' THEN 'OPEN' ELSE 'VOIDED' END)
+    SELECT reference, key, method, currency, amount, outcome, CASE outcome WHEN 'APPROVED' THEN 'OPEN' ELSE 'VOIDED' END
+    FROM asked
     ON CONFLICT (key) DO NOTHING RETURNING reference
 )
-SELECT reference FROM (VALUES (1)) AS always LEFT JOIN created ON true
+SELECT n FROM created JOIN asked USING (reference)
 """
 
 _FIND = "SELECT reference, method, currency, amount, outcome FROM acquirer_authorisation WHERE key = $1"
 
 # The operation is remembered only when the change was possible, and the change is made only when it is new.
 _CHANGE = """
-WITH changed AS (
-    UPDATE acquirer_authorisation SET {change}
-    WHERE reference = $3 AND {possible} AND NOT EXISTS (SELECT FROM acquirer_operation WHERE kind = $1 AND key = $2)
-    RETURNING reference
+WITH asked AS (SELECT * FROM {asked}), changed AS (
+    UPDATE acquirer_authorisation AS a SET {change} FROM asked
+    WHERE a.reference = asked.reference AND a.reference = ANY ($3) AND {possible}
+        AND NOT EXISTS (SELECT FROM acquirer_operation AS o
+            WHERE o.kind = asked.kind AND o.key = asked.key AND o.kind = ANY ($1) AND o.key = ANY ($2))
+    RETURNING asked.*
 ), done AS (
-    INSERT INTO acquirer_operation (kind, key, reference, amount) SELECT $1, $2, reference, $4 FROM changed RETURNING amount
+    INSERT INTO acquirer_operation (kind, key, reference, amount) SELECT kind, key, reference, minor_units FROM changed
 )
-SELECT amount FROM (VALUES (1)) AS always LEFT JOIN done ON true
+SELECT n, minor_units FROM changed
 """
+_ASKED = asked("kind text, key text, reference uuid, minor_units bigint")
 _CHANGES = {
-    Kind.CAPTURE: _CHANGE.format(change="state = 'CAPTURED'", possible="state = 'OPEN'"),
-    Kind.VOID: _CHANGE.format(change="state = 'VOIDED'", possible="state = 'OPEN'"),
+    Kind.CAPTURE: _CHANGE.format(asked=_ASKED, change="state = 'CAPTURED'", possible="state = 'OPEN'"),
+    Kind.VOID: _CHANGE.format(asked=_ASKED, change="state = 'VOIDED'", possible="state = 'OPEN'"),
     Kind.REFUND: _CHANGE.format(
-        change="refunded = refunded + $4", possible="state = 'CAPTURED' AND refunded + $4 <= amount"
+        asked=_ASKED,
+        change="refunded = refunded + minor_units",
+        possible="state = 'CAPTURED' AND refunded + minor_units <= a.amount",
     ),
 }
 
@@ -78,10 +86,8 @@ class SandboxAcquirer:
     def __init__(self, database: Database, slow_seconds: float) -> None:
         self._database = database
         self._slow_seconds = slow_seconds
-        self._authorise = Together(database, _AUTHORISE, order=itemgetter(1))
-        self._changes = {
-            kind: Together(database, statement, order=itemgetter(2)) for kind, statement in _CHANGES.items()
-        }
+        self._authorise = Together(database, _AUTHORISE, key=itemgetter(1))
+        self._changes = {kind: Together(database, statement, key=itemgetter(2)) for kind, statement in _CHANGES.items()}
 
     async def authorise(self, key: str, amount: Money, method: str) -> Authorisation:
         verdict = _VERDICTS.get(method)
@@ -122,7 +128,7 @@ class SandboxAcquirer:
         except asyncpg.UniqueViolationError:
             done = None
         if done is not None:
-            return int(done[0])
+            return int(done["minor_units"])
         row = await self._database.fetchrow(_REMEMBERED, kind, key, reference)
         if row is None:
             raise NotPossibleError("UNKNOWN")

@@ -14,6 +14,7 @@ from agora.payments.signing import KeyRing, SigningServer, keys_folder
 from agora_proto.payments.v1 import payments_pb2 as pb
 from agora_proto.payments.v1.payments_tricorn import PaymentsServiceBase, SigningServiceClient
 from agora_proto.v1 import money_pb2
+from tricorn.contract import timestamp
 from tricorn.data import Database
 from tricorn.host import Host
 from tricorn.wire import Call
@@ -66,7 +67,7 @@ def _amount(currency: str, minor_units: int) -> money_pb2.Money:
 
 
 def _message(payment: Payment) -> pb.Payment:
-    message = pb.Payment(
+    return pb.Payment(
         payment_id=payment.payment_id,
         state=pb.Payment.State.Value(f"STATE_{payment.state}"),
         amount=_amount(payment.currency, payment.amount),
@@ -74,10 +75,9 @@ def _message(payment: Payment) -> pb.Payment:
         refunded=_amount(payment.currency, payment.refunded),
         method=payment.method,
         reference=payment.reference,
+        create_time=timestamp(payment.create_time),
+        update_time=timestamp(payment.update_time),
     )
-    message.create_time.FromDatetime(payment.create_time)
-    message.update_time.FromDatetime(payment.update_time)
-    return message
 
 
 def register(host: Host) -> None:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from agora.pricing.domain.campaign import Campaign, Redemption
 from agora.pricing.domain.promotions import Promotion
 from agora.pricing.terms import from_json, to_json
-from tricorn.data import Connection, Database, Record
+from tricorn.data import Connection, Database, Record, Together, asked
 
 _CAMPAIGN = """
     promotion_id, name, exclusivity_group, coupon_code, terms, start_time, end_time,
@@ -14,13 +14,13 @@ _CAMPAIGN = """
 """
 
 # One statement for everything a product page needs: the daily counters of at most 28 days a product, by primary key.
-_DEMAND = """
-SELECT asked.product_id::text, coalesce(sum(units) FILTER (WHERE day >= $2), 0)::bigint AS recent,
-    coalesce(sum(units), 0)::bigint AS usual,
-    (SELECT spent_minor_units FROM customer WHERE user_id = $5::uuid) AS spent
-FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (product_id, position)
-LEFT JOIN demand_day ON demand_day.product_id = asked.product_id AND day BETWEEN $3 AND $4
-GROUP BY position, asked.product_id ORDER BY position
+_DEMAND = f"""
+SELECT n, recent, usual, (SELECT spent_minor_units FROM customer WHERE customer.user_id = asked.user_id) AS spent
+FROM {asked("product_id uuid, recent_from date, usual_from date, today date, user_id uuid")}
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(units) FILTER (WHERE day >= recent_from), 0)::bigint AS recent, coalesce(sum(units), 0)::bigint AS usual
+    FROM demand_day WHERE demand_day.product_id = asked.product_id AND day BETWEEN usual_from AND today
+) AS counted
 """
 
 _HISTORY = """
@@ -80,6 +80,21 @@ WITH given AS (
 )
 UPDATE coupon_use SET uses = uses - 1 FROM given WHERE coupon_use.promotion_id = given.promotion_id AND user_id = $2
 """
+
+
+class Demands:
+    """Reads demand, and what a customer has spent; who asks at the same time shares a statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._read = Together(database, _DEMAND, key=None)
+
+    async def __call__(
+        self, product_ids: Sequence[str], recent_from: date, usual_from: date, today: date, user_id: str | None
+    ) -> tuple[list[tuple[int, int]], int]:
+        """(recent units, usual units) of products, at least one, in the order asked for, and what the customer has spent."""
+        rows = await self._read.each((each, recent_from, usual_from, today, user_id) for each in product_ids)
+        found = [row for row in rows if row is not None]
+        return [(row["recent"], row["usual"]) for row in found], found[0]["spent"] or 0
 
 
 class PromotionsRepository:
@@ -172,15 +187,6 @@ class PromotionsRepository:
 
     async def take_back(self, code: str, user_id: str) -> None:
         await self._connection.execute(_TAKE_BACK, code, user_id)
-
-    async def demands(
-        self, product_ids: Sequence[str], recent_from: date, usual_from: date, today: date, user_id: str | None
-    ) -> tuple[list[tuple[str, int, int]], int]:
-        """(product, recent units, usual units) in the order asked for, and what the customer has spent."""
-        if not product_ids:
-            return [], await self.spent(user_id) if user_id else 0
-        rows = await self._connection.fetch(_DEMAND, product_ids, recent_from, usual_from, today, user_id)
-        return [(row[0], row[1], row[2]) for row in rows], rows[0]["spent"] or 0
 
     async def spent(self, user_id: str) -> int:
         return (

@@ -12,7 +12,7 @@ from agora.pricing.domain.promotions import Promotion
 from agora.pricing.domain.repricing import History
 from agora.pricing.domain.standing import tier_for
 from agora.pricing.events import created
-from agora.pricing.repository import PromotionsRepository
+from agora.pricing.repository import Demands, PromotionsRepository
 from tricorn.clock import Clock
 from tricorn.contract import PlatformReason, Refusal
 from tricorn.events import Begin
@@ -30,10 +30,13 @@ class Inputs:
 
 
 class PromotionsService:
-    """Reads go to `repository`, which stands on the database itself; what changes runs in a unit of work."""
+    """Reads go to `demands` and to `repository`, which stand on the database itself; what changes runs in a unit of work."""
 
-    def __init__(self, repository: PromotionsRepository, begin: Begin[PromotionsRepository], clock: Clock) -> None:
+    def __init__(
+        self, repository: PromotionsRepository, demands: Demands, begin: Begin[PromotionsRepository], clock: Clock
+    ) -> None:
         self._repository = repository
+        self._demands = demands
         self._begin = begin
         self._clock = clock
         self._remembered: list[Campaign] = []
@@ -52,8 +55,14 @@ class PromotionsService:
             Refusal: COUPON_INVALID, COUPON_EXHAUSTED.
         """
         today = self._clock.now().date()
-        units, spent = await self._repository.demands(product_ids, *first_days(today), today, user_id)
-        demands = [(product_id, demand_basis_points(recent, usual)) for product_id, recent, usual in units]
+        if product_ids:
+            units, spent = await self._demands(product_ids, *first_days(today), today, user_id)
+        else:
+            units, spent = [], await self._repository.spent(user_id) if user_id else 0
+        demands = [
+            (product_id.lower(), demand_basis_points(*sold))
+            for product_id, sold in zip(product_ids, units, strict=True)
+        ]
         redeemable = await self._redeemable(coupon_codes, user_id) if coupon_codes else []
         promotions = [*await self._open_to_all(), *redeemable] if with_promotions else []
         return Inputs(tier_for(spent), demands, sorted(promotions, key=lambda promotion: promotion.promotion_id))

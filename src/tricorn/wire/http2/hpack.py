@@ -43,7 +43,6 @@ _HUFFMAN = 0x80
 _MORE = 0x80
 _SHORT = 0x7F
 _MOST_SHIFT = 28
-_WINDOW = 12  # bits that are looked up at once: two letters or digits
 _ENTRY = 32  # bytes that an entry counts besides its texts
 _SHORT_BLOCK = 1024
 
@@ -60,7 +59,9 @@ def _codes() -> dict[str, int]:
 
 
 _CODES = _codes()
-_LENGTHS = sorted(set(_BITS))
+_LONGEST = max(_BITS)
+_STEPS: dict[tuple[str, int], tuple[str, bytes]] = {}
+"""What was worked out of `_step`: at most 256 for each beginning of a code."""
 
 
 class BrokenHeadersError(ValueError):
@@ -196,41 +197,29 @@ def _text_at(block: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _unpacked(content: bytes) -> bytes:
-    if not content:
-        return b""
-    bits = f"{int.from_bytes(content):0{_BYTE * len(content)}b}"
     found: list[bytes] = []
-    at = 0
-    while at < len(bits):
-        symbols, length = _symbols(bits[at : at + _WINDOW])
-        if length:
-            found.append(symbols)
-        elif len(bits) - at >= _BYTE or "0" in bits[at:]:
-            # It may be a code that is longer than the window.
-            symbol, length = _long_symbol(bits[at : at + _LENGTHS[-1]])
-            found.append(symbol)
-        else:
-            break
-        at += length
+    state = ""
+    for byte in content:
+        step = _STEPS.get((state, byte)) or _step(state, byte)
+        state = step[0]
+        if step[1]:
+            found.append(step[1])
+    if len(state) >= _BYTE or "0" in state:
+        raise BrokenHeadersError("a text whose end is none")
     return b"".join(found)
 
 
-@lru_cache(maxsize=1 << 13)
-def _symbols(bits: str) -> tuple[bytes, int]:
-    """The texts of the codes with which bits begin, as far as they are whole, and how many bits they take."""
-    found = bytearray()
-    at = 0
-    while True:
-        code = next((bits[at : at + length] for length in _LENGTHS if bits[at : at + length] in _CODES), "")
-        if not code:
-            return bytes(found), at
-        found.append(_CODES[code])
-        at += len(code)
-
-
-def _long_symbol(bits: str) -> tuple[bytes, int]:
-    for length in _LENGTHS:
-        symbol = _CODES.get(bits[:length])
+def _step(state: str, byte: int) -> tuple[str, bytes]:
+    """What the bits of a byte end, after those that were left of the one before; and what they leave."""
+    symbols = bytearray()
+    rest = state
+    for bit in f"{byte:08b}":
+        rest += bit
+        symbol = _CODES.get(rest)
         if symbol is not None:
-            return bytes((symbol,)), length
-    raise BrokenHeadersError("a text in a code that there is not")
+            symbols.append(symbol)
+            rest = ""
+        elif len(rest) >= _LONGEST:
+            raise BrokenHeadersError("a text in a code that there is not")
+    step = _STEPS[state, byte] = rest, bytes(symbols)
+    return step

@@ -27,13 +27,17 @@ from agora_proto.storefront.v1 import storefront_pb2 as storefront
 from agora_proto.storefront.v1.storefront_tricorn import StorefrontServiceClient
 from tricorn import telemetry
 from tricorn.contract import PlatformReason, Refusal
-from tricorn.data import uuid7
+from tricorn.data import Pace, uuid7
 from tricorn.failpoints import failpoint
 from tricorn.wire import Call, Identity, call_scope
 
 _log = telemetry.get_logger("agora.orders")
 _LOOK_AGAIN = 0.05
 _SWEEP_SECONDS = 1.0
+_ARRIVAL_SECONDS = 0.01
+"""Orders that come within it go through their steps together, and share their statements."""
+_COMPLETION_SECONDS = 0.1
+"""The same for what is left to do once they are placed, for which no buyer waits."""
 _SWEEP_AT_ONCE = 20
 _T = TypeVar("_T")
 
@@ -51,6 +55,8 @@ class OrdersService:
         self._storefront = storefront_client
         self._running: set[asyncio.Task[object]] = set()
         self._changed = asyncio.Condition()
+        self._arrivals = Pace(_ARRIVAL_SECONDS)
+        self._completions = Pace(_COMPLETION_SECONDS)
 
     async def create(self, buyer: Identity, request: contract.CreateOrderRequest, call: Call) -> Order:
         """Places an order, or finds the one that the key stands for.
@@ -59,6 +65,7 @@ class OrdersService:
             Refusal: Why it was refused; the same again for the same key. Passing trouble is not remembered.
         """
         new = _new_order(buyer, request)
+        await self._arrivals()
         try:
             new, refusal = await self._offer(new, request)
         except Refusal:
@@ -181,8 +188,12 @@ class OrdersService:
                 ) from None
             finally:
                 await self._announce()
-        self._start(self._resume(placed))
+        self._start(self._complete(placed))
         return placed
+
+    async def _complete(self, placed: Order) -> None:
+        await self._completions()
+        await self._resume(placed)
 
     async def _resume(self, order: Order) -> None:
         with call_scope(timeout=SAGA_SECONDS, causation=order.order_id):

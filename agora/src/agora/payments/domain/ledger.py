@@ -29,7 +29,7 @@ import struct
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
@@ -89,14 +89,16 @@ def entries(kind: Kind, amount: int) -> tuple[Entry, ...]:
     """How an operation is booked; nothing for an amount of zero."""
     if amount == 0:
         return ()
-    hold = (Entry(ACQUIRER_AUTHORISED, amount), Entry(BUYER_HELD, -amount))
-    let_go = tuple(replace(entry, amount=-entry.amount) for entry in hold)
-    return {
-        Kind.AUTHORISE: hold,
-        Kind.VOID: let_go,
-        Kind.CAPTURE: (*let_go, Entry(ACQUIRER_CLEARING, amount), Entry(MERCHANT_SALES, -amount)),
-        Kind.REFUND: (Entry(MERCHANT_REFUNDS, amount), Entry(ACQUIRER_CLEARING, -amount)),
-    }[kind]
+    let_go = (Entry(ACQUIRER_AUTHORISED, -amount), Entry(BUYER_HELD, amount))
+    match kind:
+        case Kind.AUTHORISE:
+            return Entry(ACQUIRER_AUTHORISED, amount), Entry(BUYER_HELD, -amount)
+        case Kind.VOID:
+            return let_go
+        case Kind.CAPTURE:
+            return *let_go, Entry(ACQUIRER_CLEARING, amount), Entry(MERCHANT_SALES, -amount)
+        case Kind.REFUND:
+            return Entry(MERCHANT_REFUNDS, amount), Entry(ACQUIRER_CLEARING, -amount)
 
 
 def transaction_payload(sequence: int, transaction: Transaction) -> bytes:

@@ -10,7 +10,7 @@ import asyncpg
 from agora.payments.domain.ledger import Entry
 from agora.payments.domain.payment import Answer, KeyTakenError, Kind, Payment, State
 from tricorn.contract import Refusal
-from tricorn.data import Database, Record, Together, uuid7
+from tricorn.data import Database, Record, Together, array_text, asked, uuid7
 
 _COLUMNS = """
 payment.payment_id, user_id, payment.state, currency, amount, payment.captured, payment.refunded, method, reference,
@@ -23,45 +23,54 @@ operation_time, refusal_reason, refusal_detail, refusal_metadata::text
 
 _READ = f"SELECT {_COLUMNS} FROM payment WHERE payment_id = $1"
 
+# Two conditions on the same ids, so that no plan reads more than these (decision 21).
 _READ_WITH_ANSWER = f"""
-SELECT {_COLUMNS}, {_ANSWER_COLUMNS}
-FROM (VALUES (1)) AS always LEFT JOIN payment ON payment.payment_id = $1
-    LEFT JOIN operation ON operation.kind = $2 AND operation.key = $3 AND payment.payment_id IS NOT NULL
+SELECT n, {_COLUMNS}, {_ANSWER_COLUMNS}
+FROM {asked("wanted_id uuid, wanted_kind text, wanted_key text")}
+    JOIN payment ON payment.payment_id = wanted_id AND payment.payment_id = ANY ($1)
+    LEFT JOIN operation ON operation.kind = wanted_kind AND operation.key = wanted_key
+        AND operation.kind = ANY ($2) AND operation.key = ANY ($3)
 """
 
 _READ_ANSWER = f"""
 SELECT {_COLUMNS}, {_ANSWER_COLUMNS} FROM operation JOIN payment USING (payment_id) WHERE kind = $1 AND key = $2
 """
 
+_NEW = asked("""payment_id uuid, user_id uuid, state text, currency text, amount bigint, method text, reference text,
+    acquirer_reference uuid, key text, fingerprint bytea, refusal_reason text, refusal_detail text, refusal_metadata text,
+    transaction_id uuid, accounts text, amounts text""")
 # PostgreSQL checks foreign keys at a statement's end, when all of its rows are there.
-_CREATE = """
-WITH paid AS (
+_CREATE = f"""
+WITH asked AS (SELECT * FROM {_NEW}), paid AS (
     INSERT INTO payment (payment_id, user_id, state, currency, amount, method, reference, acquirer_reference)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING create_time
+    SELECT payment_id, user_id, state, currency, amount, method, reference, acquirer_reference FROM asked
 ), answered AS (
     INSERT INTO operation (kind, key, fingerprint, payment_id, state, captured, refunded,
         refusal_reason, refusal_detail, refusal_metadata)
-    VALUES ('AUTHORISE', $9, $10, $1, $3, 0, 0, $11, $12, $13::text::json)
+    SELECT 'AUTHORISE', key, fingerprint, payment_id, state, 0, 0, refusal_reason, refusal_detail, refusal_metadata::json FROM asked
 ), booked AS (
     INSERT INTO ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts)
-    SELECT $14, 'AUTHORISE', $1, $4, $15, $16 WHERE cardinality($15::text[]) > 0
+    SELECT transaction_id, 'AUTHORISE', payment_id, currency, accounts::text[], amounts::bigint[] FROM asked WHERE accounts <> '{{}}'
 )
-SELECT create_time FROM paid
+SELECT n, now() AS create_time FROM asked
 """
 
-_CHANGE = """
-WITH changed AS (
-    UPDATE payment SET state = $5, captured = $6, refunded = $7, update_time = now()
-    WHERE payment_id = $1 AND (state, captured, refunded) = ($2, $3::bigint, $4::bigint)
-    RETURNING update_time, currency
+_ASKED = asked("""payment_id uuid, known_state text, known_captured bigint, known_refunded bigint, state text, captured bigint,
+    refunded bigint, kind text, key text, fingerprint bytea, transaction_id uuid, accounts text, amounts text""")
+_CHANGE = f"""
+WITH asked AS (SELECT * FROM {_ASKED}), changed AS (
+    UPDATE payment SET state = asked.state, captured = asked.captured, refunded = asked.refunded, update_time = now() FROM asked
+    WHERE payment.payment_id = asked.payment_id AND payment.payment_id = ANY ($1)
+        AND (payment.state, payment.captured, payment.refunded) = (known_state, known_captured, known_refunded)
+    RETURNING update_time, currency, asked.*
 ), answered AS (
     INSERT INTO operation (kind, key, fingerprint, payment_id, state, captured, refunded)
-    SELECT $8, $9, $10, $1, $5, $6, $7 FROM changed
+    SELECT kind, key, fingerprint, payment_id, state, captured, refunded FROM changed
 ), booked AS (
     INSERT INTO ledger_transaction (transaction_id, kind, payment_id, currency, accounts, amounts)
-    SELECT $11, $8, $1, currency, $12, $13 FROM changed WHERE cardinality($12::text[]) > 0
+    SELECT transaction_id, kind, payment_id, currency, accounts::text[], amounts::bigint[] FROM changed WHERE accounts <> '{{}}'
 )
-SELECT update_time FROM (VALUES (1)) AS always LEFT JOIN changed ON true
+SELECT n, update_time FROM changed
 """
 
 _REFUSE = """
@@ -72,13 +81,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json) ON CONFLICT (kind, 
 
 
 class PaymentsRepository:
-    """What is done to several payments at the same time shares its transactions."""
+    """What is done to several payments at the same time shares its statements."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._with_answer = Together(database, _READ_WITH_ANSWER, order=itemgetter(0))
-        self._create = Together(database, _CREATE, order=itemgetter(8))
-        self._change = Together(database, _CHANGE, order=itemgetter(0))
+        self._with_answer = Together(database, _READ_WITH_ANSWER, key=itemgetter(0, 1, 2))
+        self._create = Together(database, _CREATE, key=itemgetter(8))
+        self._change = Together(database, _CHANGE, key=itemgetter(0))
 
     async def payment(self, payment_id: str) -> Payment | None:
         row = await self._database.fetchrow(_READ, payment_id)
@@ -117,7 +126,11 @@ class PaymentsRepository:
             )
         except asyncpg.UniqueViolationError:
             return None
-        return replace(payment, create_time=created[0], update_time=created[0]) if created else None
+        return (
+            replace(payment, create_time=created["create_time"], update_time=created["create_time"])
+            if created
+            else None
+        )
 
     async def change(
         self, before: Payment, after: Payment, *, kind: Kind, key: str, fingerprint: bytes, entries: Sequence[Entry]
@@ -144,7 +157,7 @@ class PaymentsRepository:
             )
         except asyncpg.UniqueViolationError:
             raise KeyTakenError(key) from None
-        return replace(after, update_time=changed[0]) if changed else None
+        return replace(after, update_time=changed["update_time"]) if changed else None
 
     async def refuse(self, payment: Payment, kind: Kind, key: str, fingerprint: bytes, refusal: Refusal) -> None:
         """Remembers a refusal, unless the key has an answer already."""
@@ -161,8 +174,8 @@ class PaymentsRepository:
         )
 
 
-def _columns(entries: Sequence[Entry]) -> tuple[list[str], list[int]]:
-    return [entry.account for entry in entries], [entry.amount for entry in entries]
+def _columns(entries: Sequence[Entry]) -> tuple[str, str]:
+    return array_text(entry.account for entry in entries), array_text(entry.amount for entry in entries)
 
 
 def _refusal_columns(refusal: Refusal | None) -> tuple[str | None, str | None, str | None]:

@@ -1,7 +1,7 @@
 """Pricing's two contracts, and how they are wired."""
 
 from agora.pricing.events import on_order_cancelled, on_orders_placed
-from agora.pricing.repository import PromotionsRepository
+from agora.pricing.repository import Demands, PromotionsRepository
 from agora.pricing.server.prices import PricingServer
 from agora.pricing.server.promotions import PromotionsServer
 from agora.pricing.service import PromotionsService
@@ -12,7 +12,9 @@ from tricorn.host import Host
 
 
 def register(host: Host) -> None:
-    service = PromotionsService(PromotionsRepository(host.database), host.begin(PromotionsRepository), host.clock)
+    service = PromotionsService(
+        PromotionsRepository(host.database), Demands(host.database), host.begin(PromotionsRepository), host.clock
+    )
 
     async def on_promotion_created(event: PromotionCreated, meta: EventMeta) -> None:
         service.forget_promotions()
