@@ -85,6 +85,7 @@ class Together:
         self._waiting: deque[_Run] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._next: asyncio.Handle | None = None
+        self._soon = False
         self._begun = 0.0
 
     async def __call__(self, *args: Any) -> Record | None:
@@ -115,16 +116,17 @@ class Together:
         if not self._waiting or len(self._running) >= self._at_once:
             return
         loop = asyncio.get_running_loop()
-        if not self._running:
+        if self._running:
+            if self._next is None:
+                self._next = loop.call_at(self._begun + PATIENCE_SECONDS, self._begin)
+        elif not self._soon:
             if self._next is not None:
                 self._next.cancel()
             # In a turn of the loop of its own: whoever asks in this one is of the company.
-            self._next = loop.call_soon(self._begin)
-        elif self._next is None:
-            self._next = loop.call_at(self._begun + PATIENCE_SECONDS, self._begin)
+            self._next, self._soon = loop.call_soon(self._begin), True
 
     def _begin(self) -> None:
-        self._next = None
+        self._next, self._soon = None, False
         batch: dict[Any, _Run] = {}
         later: list[_Run] = []
         while self._waiting and len(batch) < self._most:
