@@ -127,3 +127,45 @@ func TestWhoeverLeavesARoundHoldsUpNobody(t *testing.T) {
 		assert.Equal(t, []int{2}, from.sizes)
 	})
 }
+
+func TestAReadThatSomebodyWaitsForIsMadeAtOnceAndThoseSoonAfterItTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := &counter{}
+		asking := &rounds{make: from.make, awaited: true}
+
+		began := time.Now()
+		_, alone := readAll(t.Context(), asking, 1)
+		atOnce := time.Since(began)
+		_, soon := readAll(t.Context(), asking, 5)
+		together := time.Since(began)
+		time.Sleep(pace)
+		_, later := readAll(t.Context(), asking, 1)
+
+		require.NoError(t, errors.Join(slices.Concat(alone, soon, later)...))
+		assert.Equal(t, []int{1, 5, 1}, from.sizes)
+		assert.Zero(t, atOnce)
+		assert.Equal(t, pace, together)
+		assert.Equal(t, 2*pace, time.Since(began))
+	})
+}
+
+func TestALeaderWhoLeavesReadsForTheOthersNevertheless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := &counter{}
+		asking := &rounds{make: func(ctx context.Context, asked []wanted) ([]*storefrontv1.Product, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return from.make(ctx, asked)
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		go func() { _, _ = asking.read(ctx, wanted{id: "first"}) }()
+		synctest.Wait()
+		time.AfterFunc(patience/2, cancel)
+
+		second, err := asking.read(t.Context(), wanted{id: "second"})
+
+		require.NoError(t, err)
+		assert.Equal(t, "second", second.GetProductId())
+	})
+}

@@ -27,6 +27,7 @@ type Reader struct {
 	views    views
 	pricing  pricingv1.PricingServiceClient
 	now      func() time.Time
+	reads    *rounds
 	renewals *rounds
 	known    *knownPrices
 }
@@ -39,6 +40,7 @@ func New(
 	made := &Reader{
 		views: views{published}, pricing: pricing, now: now, known: &knownPrices{generation: generation},
 	}
+	made.reads = &rounds{make: made.products, awaited: true}
 	made.renewals = &rounds{make: made.products}
 	return made
 }
@@ -51,23 +53,15 @@ func (r *Reader) GetProduct(
 	ctx context.Context, request *storefrontv1.GetProductRequest,
 ) (*storefrontv1.Product, error) {
 	asked := wanted{strings.ToLower(request.GetProductId()), customer(ctx)}
-	read := r.one
+	rounds := r.reads
 	if cache.Renewing(ctx) {
-		read = r.renewals.read
+		rounds = r.renewals
 	}
-	found, err := read(ctx, asked)
+	found, err := rounds.read(ctx, asked)
 	if err == nil && found == nil {
 		err = contract.Refuse(contract.ReasonNotFound, "there is no such product").With("product_id", asked.id)
 	}
 	return found, err
-}
-
-func (r *Reader) one(ctx context.Context, asked wanted) (*storefrontv1.Product, error) {
-	found, err := r.products(ctx, []wanted{asked})
-	if err != nil {
-		return nil, err
-	}
-	return found[0], nil
 }
 
 // products are those that are asked for, in that order, each with its customer's price; nil for those that are not on sale.
