@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from operator import itemgetter
 
 import asyncpg
 import pytest
 
 from tricorn.contract import PlatformReason, Refusal
-from tricorn.data import ContextMigrations, Database, Together, asked
+from tricorn.data import ContextMigrations, Database, Record, Together, array_text, asked
 from tricorn.data.testing import DatabaseFactory
 
 _ADD = f"""
@@ -91,6 +94,83 @@ async def test_what_cannot_be_put_in_order_is_told_so_and_strands_nobody(pears: 
     outcomes = await asyncio.gather(add("a", 1), add(None, 1), return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [TypeError, TypeError]
+
+
+async def test_what_cannot_be_a_key_is_told_to_who_asked_alone(pears: Database) -> None:
+    add = Together(pears, _ADD, key=itemgetter(0))
+
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(add("a", 1), add(["b"], 1), add("c", 1), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [asyncpg.Record, TypeError, asyncpg.Record]
+
+
+async def test_a_full_company_waits_for_nobody_however_many_ask_turn_after_turn(pears: Database) -> None:
+    asking: list[int] = []
+    begun: list[int] = []
+
+    class Noting(Database):
+        async def fetch(self, sql: str, *args: object) -> list[Record]:
+            begun.append(len(asking))
+            return await super().fetch(sql, *args)
+
+    async def late(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.append(turns)
+        await add(str(turns), 1)
+
+    async with Noting(pears.url) as database:
+        add = Together(database, _ADD, key=itemgetter(0), most=2)
+        await asyncio.gather(*map(late, reversed(range(20))))
+
+    assert begun[0] <= 4
+
+
+async def test_when_several_of_one_caller_fail_it_is_told_once_and_nothing_is_left_to_tell(pears: Database) -> None:
+    untold: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: untold.append(context))
+    add = Together(pears, _ADD, key=None)
+
+    with contextlib.suppress(asyncpg.NotNullViolationError):
+        assert not await add.each([])
+        await add.each((name, None) for name in "abc")
+    await asyncio.sleep(0)  # the task that ran it is let go of
+    gc.collect()
+
+    assert untold == []
+
+
+async def test_who_is_cancelled_with_several_asked_for_has_none_of_them_done(pears: Database) -> None:
+    add = Together(pears, _ADD, key=None)
+    gone, stays = (asyncio.create_task(add.each((name, 1) for name in given)) for given in ("abc", "d"))
+    await asyncio.sleep(0)  # both have asked, and the statement begins in the next turn
+
+    gone.cancel()
+    await stays
+
+    assert await names(pears) == ["d"]
+
+
+async def test_columns_may_have_types_of_several_words_and_with_commas(pears: Database) -> None:
+    columns = "price numeric(10, 2), due timestamp with time zone, wanted text"
+    read = Together(pears, f"SELECT n, price, due, wanted FROM {asked(columns)}", key=itemgetter(2))
+    due = datetime(2026, 11, 22, 14, tzinfo=UTC)
+
+    row = await read(Decimal("1.50"), due, "a")
+
+    assert row is not None
+    assert tuple(row) == (1, Decimal("1.50"), due, "a")
+
+
+async def test_an_array_as_a_text_is_the_same_array(pears: Database) -> None:
+    values = ["", "NULL", "null", 'a"b', "back\\slash", '\\"', "a,b", "{a}", " blank ", "line\n", "ünï€😀", "'", "--"]
+
+    read = await pears.fetchval("SELECT $1::text::text[]", array_text(values))
+
+    assert read == values
+    assert await pears.fetchval("SELECT $1::text::varchar[]", array_text([])) == []
+    assert await pears.fetchval("SELECT $1::text::bigint[]", array_text([-(2**63), 0, 7])) == [-(2**63), 0, 7]
 
 
 async def test_a_lost_connection_is_told_to_all_and_nothing_is_run_again(pears: Database) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ MOST = 64
 AT_ONCE = 4
 PATIENCE_SECONDS = 0.05
 LONGEST_SECONDS = 15.0
+_COMMA = re.compile(r",(?![^(]*\))")  # between columns, not within a type's parentheses
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,10 @@ def asked(columns: str) -> str:
     """What a statement for `Together` reads its rows from: a relation ``asked`` of the arguments, a column each, and ``n``.
 
     Args:
-        columns: Names and types, such as ``"order_id uuid, open boolean"``, in the order of the arguments. A column that is
+        columns: Names and types, such as ``"order_id uuid, price numeric(10, 2)"``, in the order of the arguments. A column that is
             itself an array is given as text (see `array_text`) and cast by the statement.
     """
-    given = [column.split() for column in columns.split(",")]
+    given = [column.split(maxsplit=1) for column in _COMMA.split(columns)]
     arrays = ", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(given, 1))
     return f"unnest({arrays}) WITH ORDINALITY AS asked ({', '.join(name for name, _ in given)}, n)"
 
@@ -102,13 +104,13 @@ class Together:
         """Asks for several at once, and answers in their order. What fails is raised when all have ended."""
         answers = [self._ask(args) for args in runs]
         self._arrange()
-        if answers:
-            await asyncio.wait(answers)
+        await asyncio.gather(*answers, return_exceptions=True)
         return [answer.result() for answer in answers]
 
     def _ask(self, args: tuple[Any, ...]) -> asyncio.Future[Record | None]:
         answer: asyncio.Future[Record | None] = asyncio.get_running_loop().create_future()
         key = object() if self._key is None else self._key(args)
+        hash(key)  # what cannot be a key is told to who asked, not found out when others are on their way with it
         self._waiting.append(_Run(key, args, answer))
         return answer
 
@@ -149,6 +151,9 @@ class Together:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if not self._running and self._next is not None:
+            self._next.cancel()
+            self._next = None
         self._arrange()
 
     async def _run(self, batch: list[_Run]) -> None:

@@ -109,11 +109,11 @@ async def publish(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of one row, to be announced.
+    """A change of one row, to be announced. Those with the same subject never share a statement; those that do must not be of the same row.
 
     Args:
         columns: Its arguments' names and types, as for `tricorn.data.asked`.
-        statement: An INSERT, UPDATE or DELETE with RETURNING that reads the relation ``asked``, of which each row is somebody's change and
+        statement: An UPDATE or DELETE with RETURNING that reads the relation ``asked``, of which each row is somebody's change and
             changes at most one row; what it returns first is ``asked.n``.
     """
 
@@ -128,8 +128,7 @@ class Announcing:
 
     def __init__(self, database: Database, change: Change) -> None:
         statement = _WITH_CHANGE.format(asked=asked(f"{change.columns}, {_ASKED}"), change=change.statement)
-        subject = change.columns.count(",") + 1
-        self._run = Together(database, statement, key=itemgetter(subject))
+        self._run = Together(database, statement, key=itemgetter(-len(_COLUMNS)))
 
     async def __call__(self, *args: Any, event: Message, subject: str) -> Record | None:
         """Makes the change, and writes ``event`` of the aggregate ``subject`` if it found its row.
