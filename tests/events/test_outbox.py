@@ -180,7 +180,7 @@ async def test_changes_at_the_same_time_share_a_transaction_and_only_those_that_
         "wanted text",
         """
         UPDATE aggregate_sequence SET last = 7 FROM asked WHERE subject = 'row-' || wanted
-        RETURNING asked.n, wanted, pg_current_xact_id()::text AS transaction
+        RETURNING asked.n, wanted, subject, last, event_id, pg_current_xact_id()::text AS transaction
         """,
     )
 

@@ -59,13 +59,14 @@ INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM
 _WITH_CHANGE = """
 WITH asked AS (SELECT * FROM {asked}), changed AS ({change}), sequenced AS (
     INSERT INTO aggregate_sequence AS a (subject, last)
-    SELECT event_subject, 1 FROM asked JOIN changed USING (n) ORDER BY event_subject
+    SELECT asked.event_subject, 1 FROM asked JOIN changed USING (n) ORDER BY asked.event_subject
     ON CONFLICT (subject) DO UPDATE SET last = a.last + 1
     RETURNING a.subject, a.last
 ), logged AS (
     INSERT INTO outbox (subject, sequence, id, type, partition, data, traceparent, causation)
-    SELECT subject, last, event_id, event_type, event_partition, event_data, event_traceparent, event_causation
-    FROM asked JOIN changed USING (n) JOIN sequenced ON subject = event_subject
+    SELECT sequenced.subject, sequenced.last, asked.event_id, asked.event_type, asked.event_partition, asked.event_data,
+        asked.event_traceparent, asked.event_causation
+    FROM asked JOIN changed USING (n) JOIN sequenced ON sequenced.subject = asked.event_subject
     RETURNING position, partition
 ), pending AS (
     INSERT INTO outbox_pending (position, partition) SELECT position, partition FROM logged
