@@ -151,9 +151,6 @@ class Together:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not self._running and self._next is not None:
-            self._next.cancel()
-            self._next = None
         self._arrange()
 
     async def _run(self, batch: list[_Run]) -> None:
