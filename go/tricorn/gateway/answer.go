@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"tricorn/gateway/drain"
 	"tricorn/gateway/exchange"
 )
 
@@ -15,6 +16,7 @@ type answerWriter struct {
 	gateway  *gateway
 	exchange *exchange.Exchange
 	request  *http.Request
+	conn     *drain.Conn // takes what all answers carry; nil: the header does
 	bare     bool
 	began    bool
 	values   [3]string // of headers that each answer has its own of
@@ -47,11 +49,27 @@ func (w *answerWriter) WriteHeader(status int) {
 }
 
 func (w *answerWriter) decorate(header http.Header) {
-	x := w.exchange
-	w.values = [...]string{x.TraceID, x.RequestID, timing(x)}
-	if x.RequestID == "" {
-		w.values[1] = x.TraceID
+	if w.gateway.cors != nil {
+		w.gateway.cors.add(w.request, header)
 	}
+	x := w.exchange
+	requestID := x.RequestID
+	if requestID == "" {
+		requestID = x.TraceID
+	}
+	if w.conn != nil && w.began && !w.bare {
+		lines := append(append(w.conn.Head(), "X-Trace-Id: "...), x.TraceID...)
+		lines = append(append(lines, "\r\nX-Request-Id: "...), requestID...)
+		lines = appendTimings(append(lines, "\r\nServer-Timing: "...), x)
+		lines = append(lines, "\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n"...)
+		if w.gateway.config.HSTS {
+			lines = append(append(append(lines, "Strict-Transport-Security: "...), onlyTLS[0]...), "\r\n"...)
+		}
+		w.conn.SetHead(lines)
+		return
+	}
+	var room [64]byte
+	w.values = [...]string{x.TraceID, requestID, string(appendTimings(room[:0], x))}
 	header["X-Trace-Id"] = w.values[0:1:1]
 	header["X-Request-Id"] = w.values[1:2:2]
 	header["Server-Timing"] = w.values[2:3:3]
@@ -60,9 +78,6 @@ func (w *answerWriter) decorate(header http.Header) {
 	header["Referrer-Policy"] = noReferrer
 	if w.gateway.config.HSTS {
 		header["Strict-Transport-Security"] = onlyTLS
-	}
-	if w.gateway.cors != nil {
-		w.gateway.cors.add(w.request, header)
 	}
 }
 
@@ -74,15 +89,12 @@ var (
 	closing    = []string{"close"}
 )
 
-// timing is Server-Timing: the parts of the time in milliseconds, and all of it.
-func timing(x *exchange.Exchange) string {
-	var room [64]byte
-	text := room[:0]
+// appendTimings writes Server-Timing: the parts of the time in milliseconds, and all of it.
+func appendTimings(to []byte, x *exchange.Exchange) []byte {
 	for _, part := range x.Timings {
-		text = appendTiming(text, part.Name, part.Took)
-		text = append(text, ", "...)
+		to = append(appendTiming(to, part.Name, part.Took), ", "...)
 	}
-	return string(appendTiming(text, "total", time.Since(x.Started)))
+	return appendTiming(to, "total", time.Since(x.Started))
 }
 
 func appendTiming(to []byte, name string, took time.Duration) []byte {

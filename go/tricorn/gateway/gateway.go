@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"tricorn/contract"
+	"tricorn/gateway/drain"
 	"tricorn/gateway/exchange"
 	"tricorn/gateway/limits"
 	"tricorn/gateway/mounts"
@@ -136,7 +137,10 @@ func (g *gateway) guarded(handler http.Handler) http.Handler {
 }
 
 // ServeHTTP answers a request.
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serveOn(nil, w, r) }
+
+// serveOn answers a request; with a connection of HTTP/1 that carries the answer.
+func (g *gateway) serveOn(conn *drain.Conn, w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	ctx, span := telemetry.StartServer(r.Context(), header(r, "Traceparent"), r.Method)
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -156,7 +160,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(exchange.With(ctx, x))
 	answer := &made.answer
-	*answer = answerWriter{ResponseWriter: w, gateway: g, exchange: x, request: r}
+	*answer = answerWriter{ResponseWriter: w, gateway: g, exchange: x, request: r, conn: conn}
 	defer func() {
 		abort := g.recover(answer, r, recover())
 		span.Set("http.route", x.Route)

@@ -85,9 +85,13 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.End(true)
 		panic(http.ErrAbortHandler)
 	}
+	carrier := conn // of the lines that all answers have; in HTTP/2 there are none
+	if conn.Framed() {
+		carrier = nil
+	}
 	if r.ContentLength == 0 {
 		defer conn.End(false)
-		s.gateway.ServeHTTP(w, r)
+		s.gateway.serveOn(carrier, w, r)
 		return
 	}
 	body := &watchedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
@@ -100,7 +104,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.End(unfinished)
 	}()
 	r.Body = body
-	s.gateway.ServeHTTP(w, r)
+	s.gateway.serveOn(carrier, w, r)
 }
 
 // isUnreadable tells whether a request is one of those that net/http reads and that are no HTTP to others, so that no handler should see them: for a

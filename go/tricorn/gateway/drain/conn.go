@@ -35,6 +35,7 @@ type Conn struct {
 	armed    sync.Mutex    // keeps writable and the socket's own deadline alike
 	writable time.Duration // until when, since the process began, the client may take what was written; zero: not known
 	framing  framing
+	head     []byte // lines that the next answer's head has besides those that net/http writes
 }
 
 var began = time.Now()
@@ -134,6 +135,13 @@ func (c *Conn) Write(data []byte) (int, error) {
 			return len(data), nil
 		}
 	}
+	if len(c.head) > 0 && bytes.HasPrefix(data, []byte("HTTP/1.")) {
+		return c.writeWithHead(data)
+	}
+	return c.write(data)
+}
+
+func (c *Conn) write(data []byte) (int, error) {
 	written := 0
 	for written < len(data) {
 		piece := data[written:min(len(data), written+writePiece)]
