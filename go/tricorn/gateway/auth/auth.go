@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tricorn/contract"
+	"tricorn/gateway/exchange"
 	"tricorn/telemetry"
 	tricornv1 "tricorn/v1"
 	"tricorn/wire"
@@ -73,11 +74,11 @@ type tokenShard struct {
 }
 
 type remembered struct {
-	token    string
-	identity *wire.Identity
-	expires  float64
+	token   string
+	expires float64
 	// withdrawn is KeySet.withdrawn from before its key was looked up.
 	withdrawn uint64
+	caller    exchange.Caller
 }
 
 // New makes an authenticator that remembers nothing yet.
@@ -122,8 +123,8 @@ func (a *Authenticator) Revoke(session string, ends time.Time) {
 	a.revoked[session] = max(a.revoked[session], until)
 }
 
-// Remembered is the identity of a token that was verified before; nil: ask Authenticate.
-func (a *Authenticator) Remembered(header string) *wire.Identity {
+// Remembered is the caller of a token that was verified before; nil: ask Authenticate.
+func (a *Authenticator) Remembered(header string) *exchange.Caller {
 	token, ok := bearer(header)
 	if !ok {
 		return nil
@@ -133,14 +134,14 @@ func (a *Authenticator) Remembered(header string) *wire.Identity {
 	shard.mu.RLock()
 	found := shard.tokens[hash]
 	shard.mu.RUnlock()
-	if found == nil || found.token != token || found.expires <= a.wall() || a.isRevoked(found.identity.SessionID) {
+	if found == nil || found.token != token || found.expires <= a.wall() || a.isRevoked(found.caller.Identity.SessionID) {
 		return nil
 	}
 	a.keys.Renew()
 	if found.withdrawn != a.keys.withdrawn.Load() {
 		return nil
 	}
-	return found.identity
+	return &found.caller
 }
 
 // Authenticate is the identity in an Authorization header. It refuses with UNAUTHENTICATED when the token is bad, has
@@ -158,7 +159,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*wire.
 	if a.isRevoked(identity.SessionID) {
 		return nil, refused("the session has ended; log in again")
 	}
-	a.remember(&remembered{token, identity, ends + a.config.Leeway.Seconds(), withdrawn})
+	a.remember(&remembered{
+		token: token, expires: ends + a.config.Leeway.Seconds(), withdrawn: withdrawn, caller: exchange.Caller{Identity: *identity},
+	})
 	return identity, nil
 }
 

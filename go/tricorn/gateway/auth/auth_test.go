@@ -158,7 +158,8 @@ func TestAGoodTokenSaysWhoCalls(t *testing.T) {
 	assert.Equal(t, "ann", identity.UserID)
 	assert.Equal(t, "s1", identity.SessionID)
 	assert.Equal(t, []string{"librarian"}, identity.Roles)
-	assert.Equal(t, identity, a.Remembered(header))
+	assert.Equal(t, *identity, a.Remembered(header).Identity)
+	assert.Same(t, a.Remembered(header), a.Remembered(header), "what was found of a caller is found again")
 }
 
 func TestATokenWithAWrongClaimIsRefused(t *testing.T) {

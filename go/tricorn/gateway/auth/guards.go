@@ -18,7 +18,9 @@ func (a *Authenticator) Identify(next http.Handler) http.Handler {
 		x := exchange.Of(r.Context())
 		began := time.Now()
 		if sent := r.Header["Authorization"]; len(sent) > 0 {
-			if x.Identity = a.Remembered(sent[0]); x.Identity == nil {
+			if x.Caller = a.Remembered(sent[0]); x.Caller != nil {
+				x.Identity = &x.Caller.Identity
+			} else {
 				x.Identity, x.Denied = a.Authenticate(r.Context(), sent[0])
 			}
 		} else if x.Policy != nil && x.Policy.Level == contract.User {

@@ -69,12 +69,14 @@ type Options struct {
 }
 
 type entry struct {
-	answer     *Answer
-	began      time.Duration
-	expires    time.Duration
-	generation int64
-	epoch      uint64
-	renewing   atomic.Bool
+	answer          *Answer
+	method, request string // of its key
+	writer          uint64 // whose it is; zero for everybody's
+	began           time.Duration
+	expires         time.Duration
+	generation      int64
+	epoch           uint64
+	renewing        atomic.Bool
 }
 
 // renewedIn is the part of its time, the last one, in which an answer is renewed: short, since each renewal costs a question,
@@ -158,33 +160,36 @@ func (c *Answers) Forget(methods ...string) {
 // Get gives an answer that is good enough for this caller (empty: nobody in particular), asking when there is none. A
 // failure is nobody's to keep.
 func (c *Answers) Get(ctx context.Context, key Key, ttl time.Duration, user string, ask Ask) (Found, error) {
-	now, since := c.options.Clock(), c.writes.Since(user)
-	if kept := c.find(key, now, since); kept != nil {
+	found, _, err := c.get(ctx, key, ttl, user, ask)
+	return found, err
+}
+
+// get is Get that gives the entry, too, where the answer was kept.
+func (c *Answers) get(ctx context.Context, key Key, ttl time.Duration, user string, ask Ask) (Found, *entry, error) {
+	now, since := c.options.Clock(), c.writes.Since(c.writes.writer(user))
+	if kept, ok := c.entries.GetIfPresent(key); ok && c.isGood(kept, now, since) {
 		age := now - kept.began
-		if age > ttl-ttl/renewedIn && kept.renewing.CompareAndSwap(false, true) {
+		if age > early(ttl) && kept.renewing.CompareAndSwap(false, true) {
 			c.fly(context.WithValue(ctx, renewal{}, true), key, ttl, since, ask, false)
 		}
-		return Found{kept.answer, true, age}, nil
+		return Found{kept.answer, true, age}, kept, nil
 	}
 	going := c.fly(ctx, key, ttl, since, ask, true)
 	select {
 	case <-going.done:
-		return Found{Answer: going.answer}, going.err
+		return Found{Answer: going.answer}, nil, going.err
 	case <-ctx.Done():
-		return Found{}, context.Cause(ctx)
+		return Found{}, nil, context.Cause(ctx)
 	}
 }
 
-// find returns an entry whose question began after since, if it is still good.
-func (c *Answers) find(key Key, now, since time.Duration) *entry {
-	kept, ok := c.entries.GetIfPresent(key)
-	if !ok || kept.expires <= now || kept.began <= since {
-		return nil
-	}
-	if kept.generation != c.options.Generation() || kept.epoch != c.epochs.of(key.Method) {
-		return nil
-	}
-	return kept
+// early is how old an answer may be before it is renewed.
+func early(ttl time.Duration) time.Duration { return ttl - ttl/renewedIn }
+
+// isGood tells whether an entry still counts for who last wrote at since: its question began later.
+func (c *Answers) isGood(kept *entry, now, since time.Duration) bool {
+	return kept.expires > now && kept.began > since &&
+		kept.generation == c.options.Generation() && kept.epoch == c.epochs.of(kept.method)
 }
 
 // fly joins somebody else's question that is good enough, or asks.
@@ -213,7 +218,10 @@ func (c *Answers) run(
 	ctx context.Context, key Key, ttl time.Duration, going *flight, shared bool, ask Ask,
 ) {
 	defer close(going.done)
-	kept := &entry{began: going.began, expires: going.began + ttl, generation: going.generation, epoch: going.epoch}
+	kept := &entry{
+		method: key.Method, request: key.Request, writer: c.writes.writer(key.User),
+		began: going.began, expires: going.began + ttl, generation: going.generation, epoch: going.epoch,
+	}
 	if going.second {
 		if answer, left, ok := c.options.Second.Get(ctx, c.sharedKey(key, going.generation)); ok && left <= ttl {
 			kept.answer = answer

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"hash/maphash"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -17,22 +18,33 @@ const (
 type writes struct {
 	clock   func() time.Duration
 	longest time.Duration
+	seed    maphash.Seed
 	mu      sync.RWMutex
-	ended   map[string]time.Duration
+	ended   map[uint64]time.Duration // by writer; of two with the same number both read anew what one wrote
 	sweepAt int
 }
 
 // newWrites notes on a clock, the time since some fixed moment. longest is how long any answer may be kept.
 func newWrites(clock func() time.Duration, longest time.Duration) *writes {
-	return &writes{clock: clock, longest: longest, ended: make(map[string]time.Duration), sweepAt: forgetWritesAbove}
+	return &writes{
+		clock: clock, longest: longest, seed: maphash.MakeSeed(), ended: make(map[uint64]time.Duration), sweepAt: forgetWritesAbove,
+	}
+}
+
+// writer is the number by which a user's writes are found; zero for nobody in particular.
+func (w *writes) writer(user string) uint64 {
+	if user == "" {
+		return 0
+	}
+	return max(1, maphash.String(w.seed, user))
 }
 
 // Wrote notes that a call of the user with effects ended, however it ended.
 func (w *writes) Wrote(user string) {
-	now := w.clock()
+	now, writer := w.clock(), w.writer(user)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended[user] = now
+	w.ended[writer] = now
 	if len(w.ended) <= w.sweepAt {
 		return
 	}
@@ -45,14 +57,14 @@ func (w *writes) Wrote(user string) {
 	w.sweepAt = max(forgetWritesAbove, 2*len(w.ended)) // so that many who write are not looked through at every write
 }
 
-// Since is when the user last wrote; before every moment when they never did, or are nobody in particular.
-func (w *writes) Since(user string) time.Duration {
-	if user == "" {
+// Since is when a writer last wrote; before every moment when they never did, or are nobody in particular.
+func (w *writes) Since(writer uint64) time.Duration {
+	if writer == 0 {
 		return never
 	}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	if when, ok := w.ended[user]; ok {
+	if when, ok := w.ended[writer]; ok {
 		return when
 	}
 	return never

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"tricorn/contract"
@@ -28,9 +29,11 @@ type Exchange struct {
 	// RequestID is the caller's own id for the request; "" when there is none that is fit to be repeated.
 	RequestID string
 
-	// Identity is whoever calls; nil for nobody in particular. Denied says why there is none where one was claimed or is needed.
+	// Identity is whoever calls; nil for nobody in particular. Denied says why there is none where one was claimed or is needed. Caller is what is
+	// at hand of them; nil: nothing is.
 	Identity *wire.Identity
 	Denied   *contract.Refusal
+	Caller   *Caller
 
 	// Status and Code are those of the answer: Code is the reason of a failure, "" for success.
 	Status int
@@ -40,6 +43,15 @@ type Exchange struct {
 
 	// RefuseWith writes a failure in the form of the request's protocol; nil: as problem+json.
 	RefuseWith func(http.ResponseWriter, *http.Request, *problem.Problem)
+}
+
+// Caller is somebody whose token is remembered, with what guards and caches found of them the last time: among many callers each look-up in a memory
+// of its own costs more than what it finds. It lasts as long as the token is remembered. Whoever puts something here can tell whether it still
+// holds, and is the only one who reads it; several requests may do so at once.
+type Caller struct {
+	Identity wire.Identity
+	// Counted is the limits', Answered the cache's.
+	Counted, Answered atomic.Value
 }
 
 // Timing is where a part of an answer's time went.

@@ -159,6 +159,30 @@ func TestUsersAreLimitedEachOnTheirOwnAndOthersByAddress(t *testing.T) {
 	assert.Equal(t, []int{200, 200, 429, 200, 429}, got)
 }
 
+func TestARememberedCallerIsCountedWithAllWhoAskAsThem(t *testing.T) {
+	store := limits.NewMemory(func() time.Duration { return 0 }, 2)
+	rates := map[string]limits.Rate{"read": {Limit: 5, Period: time.Hour}, "write": {Limit: 2, Period: time.Hour}}
+	door := &guarded{}
+	door.handler = limits.Guard(store, rates)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { door.reached++ }))
+	one, other := &exchange.Caller{Identity: wire.Identity{UserID: "ann"}}, &exchange.Caller{Identity: wire.Identity{UserID: "ann"}}
+	left := func(caller *exchange.Caller, class string) string {
+		x := &exchange.Exchange{Policy: &contract.Policy{Rate: class}, Identity: &wire.Identity{UserID: "ann"}, Caller: caller}
+		return door.ask(x).Header.Get("RateLimit-Remaining")
+	}
+
+	store.TakeNow("read:u:ann", rates["read"])
+	together := []string{left(one, "read"), left(one, "write"), left(other, "read"), left(one, "read"), left(nil, "read"), left(one, "write")}
+	refused := door.ask(&exchange.Exchange{Policy: &contract.Policy{Rate: "read"}, Identity: &one.Identity, Caller: one})
+	for _, others := range []string{"a", "b"} {
+		store.TakeNow(others, rates["read"])
+	}
+
+	assert.Equal(t, []string{"3", "1", "2", "1", "0", "0"}, together)
+	assert.Equal(t, http.StatusTooManyRequests, refused.StatusCode)
+	assert.Equal(t, "4", left(one, "read"), "who was forgotten starts afresh")
+	assert.Equal(t, "3", left(one, "read"))
+}
+
 func TestPagesAndMethodsWithoutAClassAreNotCounted(t *testing.T) {
 	door := guard(nil)
 

@@ -1,10 +1,13 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"tricorn/gateway/exchange"
 )
 
 const shards = 64
@@ -26,10 +29,14 @@ type shard struct {
 }
 
 type caller struct {
-	key     string
 	arrival float64
 	// moved is when it last came to the front, on the same clock.
-	moved         float64
+	moved float64
+	class string
+	in    *shard
+	// forgotten callers start afresh.
+	forgotten     bool
+	key           string
 	before, after *caller
 }
 
@@ -69,34 +76,74 @@ func (m *Memory) Take(_ context.Context, key string, rate Rate) (Verdict, error)
 
 // TakeNow is Take for those who know that nothing is waited for.
 func (m *Memory) TakeNow(key string, rate Rate) Verdict {
-	part := &m.shards[maphash.String(m.seed, key)%uint64(len(m.shards))]
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	now := m.since().Seconds()
-	known := part.callers[key]
-	arrival := now
-	if known != nil {
-		arrival = known.arrival
+	verdict, _ := m.find(key).take(key, "", m.since, rate)
+	return verdict
+}
+
+// takeAgain is TakeNow for a class and a user whose token is remembered: their number is looked up once.
+func (m *Memory) takeAgain(class string, user *exchange.Caller, rate Rate) Verdict {
+	if known, _ := user.Counted.Load().(*caller); known != nil {
+		if verdict, ok := known.in.again(known, class, m.since, rate); ok {
+			return verdict
+		}
 	}
-	verdict, next := decide(now, arrival, rate)
+	key := keyOf(class, user.Identity.UserID)
+	verdict, known := m.find(key).take(key, class, m.since, rate)
+	if known != nil {
+		user.Counted.Store(known)
+	}
+	return verdict
+}
+
+func (m *Memory) find(key string) *shard {
+	return &m.shards[maphash.String(m.seed, key)%uint64(len(m.shards))]
+}
+
+// again counts a request of who was found before; false when they were forgotten since, or it was in another class.
+func (s *shard) again(known *caller, class string, since func() time.Duration, rate Rate) (Verdict, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known.forgotten || known.class != class {
+		return Verdict{}, false
+	}
+	return s.count(known, since().Seconds(), rate), true
+}
+
+// take counts a request of whoever has the key, in a class if it is known; it gives nobody when it was the first one and refused.
+func (s *shard) take(key, class string, since func() time.Duration, rate Rate) (Verdict, *caller) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := since().Seconds()
+	if known := s.callers[key]; known != nil {
+		known.class = cmp.Or(class, known.class)
+		return s.count(known, now, rate), known
+	}
+	verdict, next := decide(now, now, rate)
+	if !verdict.Allowed {
+		return verdict, nil
+	}
+	known := &caller{key: key, class: class, in: s, arrival: next}
+	s.callers[key] = known
+	s.toFront(known, now)
+	if len(s.callers) > s.capacity {
+		oldest := s.order.before
+		oldest.leave()
+		oldest.forgotten = true
+		delete(s.callers, oldest.key)
+	}
+	return verdict, known
+}
+
+func (s *shard) count(known *caller, now float64, rate Rate) Verdict {
+	verdict, next := decide(now, known.arrival, rate)
 	if !verdict.Allowed {
 		return verdict
 	}
-	switch {
-	case known == nil:
-		known = &caller{key: key}
-		part.callers[key] = known
-		part.toFront(known, now)
-	case now-known.moved >= often: // it may be forgotten sooner than one who came since: only among so many that the shard is full
+	if now-known.moved >= often { // it may be forgotten sooner than one who came since: only among so many that the shard is full
 		known.leave()
-		part.toFront(known, now)
+		s.toFront(known, now)
 	}
 	known.arrival = next
-	if len(part.callers) > part.capacity {
-		oldest := part.order.before
-		oldest.leave()
-		delete(part.callers, oldest.key)
-	}
 	return verdict
 }
 
