@@ -108,6 +108,13 @@ type flight struct {
 	err        error
 }
 
+// over is the end of a flight that landed before it was joined.
+var over = func() chan struct{} {
+	made := make(chan struct{})
+	close(made)
+	return made
+}()
+
 // New makes an empty cache; Close ends its upkeep.
 func New(options Options) (*Answers, error) {
 	if options.Clock == nil {
@@ -204,6 +211,12 @@ func (c *Answers) fly(
 	if going != nil && going.began > since && going.generation == generation && going.epoch == epoch &&
 		(shared || !going.second) {
 		return going
+	}
+	if useSecond {
+		// Its answer may have come since the caller looked.
+		if kept, ok := c.entries.GetIfPresent(key); ok && c.isGood(kept, c.options.Clock(), since) {
+			return &flight{done: over, answer: kept.answer}
+		}
 	}
 	going = &flight{
 		began: c.options.Clock(), second: useSecond && shared, generation: generation, epoch: epoch,
