@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tricorn/contract"
@@ -68,7 +69,7 @@ const (
 type tokenShard struct {
 	mu     sync.RWMutex
 	tokens map[uint64]*remembered
-	// ring has the hashes in the order they came; next is where the oldest stands once it is full.
+	// ring has the hashes in the order they came; next is where the oldest stands once it is full. Whoever came again since it was looked at stays.
 	ring []uint64
 	next int
 }
@@ -78,6 +79,7 @@ type remembered struct {
 	expires float64
 	// withdrawn is KeySet.withdrawn from before its key was looked up.
 	withdrawn uint64
+	again     atomic.Bool
 	caller    exchange.Caller
 }
 
@@ -140,6 +142,9 @@ func (a *Authenticator) Remembered(header string) *exchange.Caller {
 	a.keys.Renew()
 	if found.withdrawn != a.keys.withdrawn.Load() {
 		return nil
+	}
+	if !found.again.Load() { // what is written to is out of the other processors' caches
+		found.again.Store(true)
 	}
 	return &found.caller
 }
@@ -249,9 +254,14 @@ func (a *Authenticator) remember(what *remembered) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if _, known := shard.tokens[hash]; !known {
+		for oldest := shard.oldest(); oldest != nil && oldest.again.Swap(false); oldest = shard.oldest() {
+			shard.next = (shard.next + 1) % len(shard.ring)
+		}
 		delete(shard.tokens, shard.ring[shard.next])
 		shard.ring[shard.next] = hash
 		shard.next = (shard.next + 1) % len(shard.ring)
 	}
 	shard.tokens[hash] = what
 }
+
+func (s *tokenShard) oldest() *remembered { return s.tokens[s.ring[s.next]] }

@@ -318,6 +318,18 @@ func TestMemoryOfTokensIsBounded(t *testing.T) {
 	assert.NotNil(t, a.Remembered(headers[63]))
 }
 
+func TestATokenInUseStaysThoughManyComeOnce(t *testing.T) {
+	i := newIssuer()
+	a := i.authenticator(func(config *auth.Config) { config.Tokens = 32 })
+	used := i.token("k1", map[string]any{"sub": "ann"})
+	require.Empty(t, refusalOf(t, a, used))
+
+	for number := range 64 {
+		require.NotNil(t, a.Remembered(used), number)
+		require.Empty(t, refusalOf(t, a, i.token("k1", map[string]any{"sub": fmt.Sprint(number)})))
+	}
+}
+
 func TestANewKeyIsLearntWhenATokenNamesIt(t *testing.T) {
 	i := newIssuer()
 	a := i.authenticator(nil)
