@@ -54,7 +54,7 @@ func Renewing(ctx context.Context) bool { return ctx.Value(renewal{}) != nil }
 
 // Options says how large a cache is and what ends its answers.
 type Options struct {
-	// Bytes is the most that all bodies take, packed forms included.
+	// Bytes is the most that all bodies take, packed forms included; small ones that stay at hand of callers come on top.
 	Bytes uint64
 	// LongestTTL is the longest time that any answer may be kept.
 	LongestTTL time.Duration
