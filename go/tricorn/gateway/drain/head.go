@@ -15,12 +15,6 @@ func (c *Conn) Head() []byte { return c.head[:0] }
 // SetHead adds lines to the head of an answer of HTTP/1, which is what net/http writes next. What they name must not be in its http.Header.
 func (c *Conn) SetHead(lines []byte) { c.head = lines }
 
-// isFinal tells whether what is written begins with the head of an answer that is not merely provisional. Nothing else is written between SetHead
-// and that.
-func isFinal(data []byte) bool {
-	return len(data) > 9 && string(data[:7]) == "HTTP/1." && data[9] != '1'
-}
-
 // writeWithHead writes the status line, the lines of SetHead, and the rest.
 func (c *Conn) writeWithHead(data []byte) (int, error) {
 	line := bytes.IndexByte(data, '\n') + 1
