@@ -93,7 +93,8 @@ type Options struct {
 	Waiting int
 	// Workers is how many eager batches run at once, Waiters how many others and waits beside them.
 	Workers, Waiters int
-	// Linger is how long a batch waits for company after one that had some.
+	// Linger is how long a batch waits at most for company after one that had some: as long as that took, or until as many wait as it had or left
+	// waiting. Where it takes twice as long as the one before, another begins beside it.
 	Linger time.Duration
 	// Longest is how long one run of a batch may take.
 	Longest time.Duration

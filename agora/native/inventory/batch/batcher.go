@@ -31,10 +31,13 @@ type Batcher[K comparable, Q, A any] struct {
 	workers, waiters int
 	// What waits for a waiter's place, the oldest first.
 	queued []func()
-	// Until when the next batch waits for so many calls.
+	// Until when the next batch waits for so many calls, as long as the last one took, at most Linger.
 	lingering time.Time
 	company   int
-	timer     *time.Timer
+	patience  time.Duration
+	// Looks again when the waiting is over, at the time of waking.
+	timer  *time.Timer
+	waking time.Time
 }
 
 // New is a batcher that serves at once. needs says what a piece of work needs for itself alone; there is at least one.
@@ -124,19 +127,27 @@ func (b *Batcher[K, Q, A]) dispatch() {
 			return
 		}
 		b.workers++
+		if len(batch) > 1 {
+			// What comes meanwhile shares the next one, unless this one takes unusually long.
+			b.lingering, b.company = time.Now().Add(2*b.patience), b.options.Largest
+		}
 		b.start(func() { b.work(batch) })
 	}
 }
 
 func (b *Batcher[K, Q, A]) wakeIn(left time.Duration) {
-	if b.timer == nil {
+	switch {
+	case b.timer == nil:
 		b.timer = time.AfterFunc(left, func() {
 			b.mutex.Lock()
 			defer b.mutex.Unlock()
-			b.timer = nil
+			b.waking = time.Time{}
 			b.dispatch()
 		})
+	case !b.waking.Equal(b.lingering):
+		b.timer.Reset(left)
 	}
+	b.waking = b.lingering
 }
 
 // start runs a task that Close waits for.
@@ -198,13 +209,16 @@ func (b *Batcher[K, Q, A]) settled(calls int) {
 
 // work runs an eager batch, and hands on what is to be run again.
 func (b *Batcher[K, Q, A]) work(batch []*call[K, Q, A]) {
+	began := time.Now()
 	results := b.run(batch, Eager)
+	ended := time.Now()
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.workers--
-	b.lingering, b.company = time.Time{}, len(batch)
 	if len(batch) > 1 {
-		b.lingering = time.Now().Add(b.options.Linger)
+		// Whoever is answered now may ask again at once.
+		b.patience = min(ended.Sub(began), b.options.Linger)
+		b.lingering, b.company = ended.Add(b.patience), len(batch)+b.lanes.count
 	}
 	for _, r := range results {
 		mark(b.lanes.busy, r.needs, -1)

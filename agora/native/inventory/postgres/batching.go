@@ -14,7 +14,7 @@ func Batching(connections int32, observer batch.Observer) batch.Options {
 		Waiting:  4096,
 		Workers:  max(1, min(2, int(connections)/4)),
 		Waiters:  max(1, min(4, int(connections)/3)),
-		Linger:   time.Millisecond,
+		Linger:   10 * time.Millisecond,
 		Longest:  5 * time.Second,
 		Attempts: 8,
 		Observer: observer,

@@ -33,15 +33,16 @@ func (r *room) confirm(reservations ...stock.Reservation) ([]batch.Outcome[*stoc
 	return confirming.Run(r.ctx, work, batch.Eager)
 }
 
-// company keeps whoever runs batches from the next one until so many wait for it.
+// company keeps whoever runs batches from the one after the first until so many wait for it.
 type company struct {
-	ctx    context.Context
-	wanted int
-	come   chan struct{}
-	once   sync.Once
+	ctx         context.Context
+	wanted      int
+	begun, come chan struct{}
+	first, all  sync.Once
 }
 
 func (c *company) Ran(batch.Manner, int, time.Duration, time.Duration) {
+	c.first.Do(func() { close(c.begun) })
 	select {
 	case <-c.come:
 	case <-c.ctx.Done():
@@ -50,15 +51,15 @@ func (c *company) Ran(batch.Manner, int, time.Duration, time.Duration) {
 
 func (c *company) Waiting(number int) {
 	if number >= c.wanted {
-		c.once.Do(func() { close(c.come) })
+		c.all.Do(func() { close(c.come) })
 	}
 }
 
 // oneBatch has all of these confirmed in one batch, as long as nothing is in the way, and gives where the answer to each comes.
 func (r *room) oneBatch(reservations ...stock.Reservation) []chan error {
 	r.t.Helper()
-	options, awaited := batching(), &company{ctx: r.ctx, wanted: len(reservations), come: make(chan struct{})}
-	options = postgres.Confirms(options)
+	options := postgres.Confirms(batching())
+	awaited := &company{ctx: r.ctx, wanted: len(reservations), begun: make(chan struct{}), come: make(chan struct{})}
 	options.Observer = awaited
 	store := postgres.NewConfirming(postgres.NewRepository(postgres.NewReserving(r.pool)))
 	confirming := batch.New(store, stock.Reservation.Needs, options)
@@ -79,6 +80,7 @@ func (r *room) oneBatch(reservations ...stock.Reservation) []chan error {
 		return answer
 	}
 	before := confirm(r.reserved(minute, line(r.product(1), 1)))
+	<-awaited.begun
 	answers := make([]chan error, len(reservations))
 	for at, each := range reservations {
 		answers[at] = confirm(each)

@@ -223,11 +223,10 @@ func TestASessionThatTheServerEndsLosesNothing(t *testing.T) {
 	watched.conserved(product)
 }
 
-// patientBatching waits so long for company that calls made together are a batch.
+// patientBatching has one batch run at a time, so that calls made together are one, but for the first of them.
 func patientBatching() batch.Options {
 	options := batching()
 	options.Workers = 1
-	options.Linger = 20 * time.Millisecond
 	return options
 }
 
