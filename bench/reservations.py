@@ -16,6 +16,7 @@ import client
 import machine
 from beside import Side, bound, shape, try_native, where
 from client import FRESH_KEY, Class
+from commits import lone_commit_ms, slow_down
 from google.protobuf.duration_pb2 import Duration
 from plans import PRODUCTS, Plans
 from rivals.fill import database_url
@@ -30,7 +31,10 @@ _METHOD = f"/{CONTRACT}/Reserve"
 _DATABASE = "rival_stock"
 _UNITS = 100_000_000
 _HOLD = 3600
-_WARM_UP = 1.5
+_WARM_UP = 1.0
+_WARM_AGAIN = 0.3
+SLOWER = (1000, 4000)
+"""Microseconds by which commits are slowed down for further tables: a common disk in a cloud, and a slow one."""
 _HOT, _SPREAD = "one product", f"{PRODUCTS:,} products"
 POOLS = {_HOT: 4, _SPREAD: 32}
 """Database connections of each rival, those with which it was fastest of 4, 8, 16, 32 and 64: on a hot row, each more waits in PostgreSQL."""
@@ -59,19 +63,32 @@ def measure(seconds: float) -> dict[str, Any]:
             "inventory": bound(side)["inventory"],
             "fsync": _fsync(side),
             "cores": os.cpu_count(),
-            "loads": {},
+            "tables": [_table(ways, side, 0, seconds)],
         }
-        for load in (_HOT, _SPREAD):
-            for way in ways:
-                way.ask(way.plans[load], _WARM_UP)
-            windows: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
-            for number in range(ROUNDS):
-                start = number % len(ways)
-                for way in (*ways[start:], *ways[:start]):
-                    windows[way.name].append(_window(way, load, seconds / ROUNDS))
-            found["loads"][load] = {way: _middle(each) for way, each in windows.items()}
+        # Python's shape has a server of its own, whose commits stay as they are.
+        ways = [way for way in ways if way.postgres == side.postgres]
+        for slower in SLOWER:
+            asyncio.run(slow_down(side.database, slower))
+            found["tables"].append(_table(ways, side, slower, seconds))
+        asyncio.run(slow_down(side.database, 0))
         found["orders"] = {each.name: _orders(each, folder, seconds) for each in sides}
         return found
+
+
+def _table(ways: Sequence[Way], side: Side, slower: int, seconds: float) -> dict[str, Any]:
+    """What each way can on that side's server, whose commits are so many microseconds slower."""
+    alone = asyncio.run(lone_commit_ms(side.database))
+    loads = {}
+    for load in (_HOT, _SPREAD):
+        for way in ways:
+            way.ask(way.plans[load], _WARM_AGAIN if slower else _WARM_UP)
+        windows: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
+        for number in range(ROUNDS):
+            start = number % len(ways)
+            for way in (*ways[start:], *ways[:start]):
+                windows[way.name].append(_window(way, load, seconds / ROUNDS))
+        loads[load] = {way: _middle(each) for way, each in windows.items()}
+    return {"slowerMs": slower / 1000, "commitMs": alone, "loads": loads}
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -86,27 +103,34 @@ def lines(found: dict[str, Any]) -> list[str]:
     said.append(
         "CPU is us of one reservation: what answers, PostgreSQL and the client, which share the cores; most/s is what they leave room for."
     )
-    for load, ways in found["loads"].items():
-        said.append(
-            f"{load:18}{'x for-update':>13}{'x conditional':>14}{'each/s':>8}{'P50 ms':>8}{'P99 ms':>8}"
-            f"{'CPU':>6} ={'process':>8} +{'postgres':>9} +{'client':>7}{'most/s':>8}{'failed':>7}"
-        )
-        for way, each in ways.items():
-            ratios = "".join(
-                f"{each['rate'] / max(ways[base]['rate'], 1e-9):{width}.1f}"
-                for base, width in (("for-update", 13), ("conditional", 14))
-            )
+    for table in found["tables"]:
+        said.append(_heading(table))
+        for load, ways in table["loads"].items():
             said.append(
-                f"  {way:16}{ratios}{each['rate']:8.0f}{each['p50']:8.2f}{each['p99']:8.2f}"
-                f"{_cpu(each):6.0f} ={each['process_us']:8.0f} +{each['postgres_us']:9.0f} +{each['client_us']:7.0f}"
-                f"{found['cores'] * 1e6 / max(_cpu(each), 1e-9):8.0f}{each['failures']:7.0f}"
+                f"{load:18}{'x for-update':>13}{'x conditional':>14}{'each/s':>8}{'P50 ms':>8}{'P99 ms':>8}"
+                f"{'CPU':>6} ={'process':>8} +{'postgres':>9} +{'client':>7}{'most/s':>8}{'failed':>7}"
             )
+            for way, each in ways.items():
+                ratios = "".join(
+                    f"{each['rate'] / max(ways[base]['rate'], 1e-9):{width}.1f}"
+                    for base, width in (("for-update", 13), ("conditional", 14))
+                )
+                said.append(
+                    f"  {way:16}{ratios}{each['rate']:8.0f}{each['p50']:8.2f}{each['p99']:8.2f}"
+                    f"{_cpu(each):6.0f} ={each['process_us']:8.0f} +{each['postgres_us']:9.0f} +{each['client_us']:7.0f}"
+                    f"{found['cores'] * 1e6 / max(_cpu(each), 1e-9):8.0f}{each['failures']:7.0f}"
+                )
     for side, each in found["orders"].items():
         said.append(
             f"Whole orders of one product, {side}: {each['perSecond']:.0f}/s, P50 {each['p50Ms']:.1f} ms, P99 {each['p99Ms']:.1f} ms,"
             f" {each['failures']} failed"
         )
     return said
+
+
+def _heading(table: dict[str, Any]) -> str:
+    whose = f"Commits {table['slowerMs']:g} ms slower, for all of them" if table["slowerMs"] else "This disk"
+    return f"{whose}: one commit by itself takes {table['commitMs']:.2f} ms"
 
 
 def _through_grpc(side: Side, folder: Path) -> Way:
