@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -94,21 +95,36 @@ func (b *Batcher[K, Q, A]) Close(ctx context.Context) error {
 }
 
 func (b *Batcher[K, Q, A]) enter(c *call[K, Q, A]) error {
+	free, err := b.join(c)
+	if err != nil {
+		return err
+	}
+	if free {
+		// What has arrived with it but has not been read yet shares its batch.
+		runtime.Gosched()
+	}
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.dispatch()
+	return nil
+}
+
+// join lets a call wait, and tells whether a batch could begin.
+func (b *Batcher[K, Q, A]) join(c *call[K, Q, A]) (free bool, err error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	if b.closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if err := c.Gone(); err != nil {
-		return context.Cause(c.ctx)
+		return false, context.Cause(c.ctx)
 	}
 	if b.lanes.count >= b.options.Waiting {
-		return ErrFull
+		return false, ErrFull
 	}
 	b.open++
 	b.lanes.add(c, false)
-	b.dispatch()
-	return nil
+	return b.workers < b.options.Workers, nil
 }
 
 // dispatch starts what batches it can. The mutex is held, here and in all that follow down to settled.

@@ -1,6 +1,8 @@
 package batch_test
 
 import (
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +72,7 @@ func TestCallersThatAskAgainAreOneBatchAndNotTwoInTurns(t *testing.T) {
 				}
 				ended <- struct{}{}
 			}()
+			synctest.Wait()
 		}
 		for range 4 {
 			<-ended
@@ -110,6 +113,28 @@ func TestWhatComesWhileABatchRunsSharesTheNextOne(t *testing.T) {
 
 		require.Equal(t, []int{1, 2, 2, 2}, store.sizes())
 	})
+}
+
+func TestWhatArrivesTogetherCanBeOneBatchFromTheFirst(t *testing.T) {
+	const tries = 200
+	store := slow(func(run) time.Duration { return 0 })
+	b := open(t, batch.Options{Largest: 10, Waiting: 100, Workers: 1}, store)
+	before := runtime.GOMAXPROCS(1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+
+	for range tries {
+		var answered sync.WaitGroup
+		began := len(store.sizes())
+		for range 5 {
+			answered.Go(func() { _, _ = b.Do(t.Context(), "a") })
+		}
+		answered.Wait()
+		// Who gets the processor next is up to the scheduler, which need not be fair.
+		if sizes := store.sizes()[began:]; len(sizes) == 1 {
+			return
+		}
+	}
+	t.Errorf("in none of %d tries", tries)
 }
 
 func TestNobodyWaitsForABatchThatTakesUnusuallyLong(t *testing.T) {
