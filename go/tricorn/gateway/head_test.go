@@ -1,15 +1,12 @@
 package gateway_test
 
 import (
-	"bufio"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"tricorn/gateway"
 	"tricorn/gateway/library"
@@ -21,13 +18,7 @@ var ofTheWay = map[string]bool{"Date": true, "Connection": true}
 func TestAnswersHaveTheSameHeadOnAConnectionAsWithoutAndEachLineOnce(t *testing.T) {
 	strict := func(c *gateway.Config) { c.HSTS, c.CORS.Origins = true, []string{"https://shop.example"} }
 	at, plain := serve(t, &library.Library{}, strict), handler(t, &library.Library{}, strict)
-	conn, err := net.Dial("tcp", at.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	reader := bufio.NewReader(conn)
+	conn := keep(t, at)
 	for _, each := range []struct{ verb, path, body, more string }{
 		{"GET", "/v1/books/b1", "", ""},
 		{"HEAD", "/v1/books/b1", "", ""},
@@ -41,12 +32,12 @@ func TestAnswersHaveTheSameHeadOnAConnectionAsWithoutAndEachLineOnce(t *testing.
 			t.Fatal(err)
 		}
 
-		answer, err := http.ReadResponse(reader, &http.Request{Method: each.verb})
+		answer, err := http.ReadResponse(conn.reader, &http.Request{Method: each.verb})
 		for err == nil && answer.StatusCode < http.StatusOK {
 			if len(answer.Header) > 0 {
 				t.Fatalf("%s %s: a provisional answer has %v", each.verb, each.path, answer.Header)
 			}
-			answer, err = http.ReadResponse(reader, &http.Request{Method: each.verb})
+			answer, err = http.ReadResponse(conn.reader, &http.Request{Method: each.verb})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -184,21 +183,15 @@ func TestOnlyAMountThatSaysThatSomethingChangedEndsWhatIsKept(t *testing.T) {
 
 func TestAnUpgradeBelowAMountBecomesATunnel(t *testing.T) {
 	at := serve(t, &library.Library{}, below("/live", mounted(t)))
-	conn, err := net.Dial("tcp", at.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	reader := bufio.NewReader(conn)
+	conn := keep(t, at)
 
 	_, _ = io.WriteString(conn, "GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: capitals\r\n\r\n")
-	answer, err := http.ReadResponse(reader, nil)
+	answer, err := http.ReadResponse(conn.reader, nil)
 	if err != nil || answer.StatusCode != 101 {
 		t.Fatalf("%v %v", answer, err)
 	}
 	_, _ = io.WriteString(conn, "louder\n")
-	line, err := reader.ReadString('\n')
+	line, err := conn.reader.ReadString('\n')
 
 	if err != nil || line != "LOUDER\n" {
 		t.Fatalf("%q %v", line, err)

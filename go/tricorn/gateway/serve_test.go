@@ -182,16 +182,10 @@ func waitUntilRefused(t *testing.T, address string) {
 
 func TestADrainWithASuccessorStillAnswersOnKeptConnections(t *testing.T) {
 	at := serve(t, &library.Library{}, func(c *gateway.Config) { c.Limits.IdleTime = 10 * time.Second })
-	conn, err := net.Dial("tcp", at.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	reader := bufio.NewReader(conn)
+	conn := keep(t, at)
 	ask := func() *http.Response {
 		_, _ = io.WriteString(conn, "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
-		answer, err := http.ReadResponse(reader, nil)
+		answer, err := http.ReadResponse(conn.reader, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
