@@ -6,8 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -33,8 +33,10 @@ const Service = "library.v1.LibraryService"
 const source = "library/v1/library.proto"
 
 var compile = sync.OnceValue(func() error {
-	_, here, _, _ := runtime.Caller(0)
-	folder := filepath.Join(filepath.Dir(here), "../../../../tests/gateway/proto")
+	folder, err := protos()
+	if err != nil {
+		return err
+	}
 	compiler := protocompile.Compiler{Resolver: protocompile.CompositeResolver{
 		protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
 			found, err := protoregistry.GlobalFiles.FindFileByPath(path)
@@ -48,6 +50,24 @@ var compile = sync.OnceValue(func() error {
 	}
 	return register(protodesc.ToFileDescriptorProto(files[0]))
 })
+
+// protos is where the contract lies, above the package that is tested: what is built may not know where it came from.
+func protos() (string, error) {
+	above, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		folder := filepath.Join(above, "tests", "gateway", "proto")
+		if _, err := os.Stat(filepath.Join(folder, source)); err == nil {
+			return folder, nil
+		}
+		if filepath.Dir(above) == above {
+			return "", fmt.Errorf("nowhere above the tests is tests/gateway/proto/%s", source)
+		}
+		above = filepath.Dir(above)
+	}
+}
 
 // register makes the contract one that the program links in. Its options are read again, so that they are of the generated types.
 func register(file *descriptorpb.FileDescriptorProto) error {
