@@ -65,7 +65,7 @@ func (w *answerWriter) decorate(header http.Header) {
 		if w.gateway.config.HSTS {
 			lines = append(append(append(lines, "Strict-Transport-Security: "...), onlyTLS[0]...), "\r\n"...)
 		}
-		w.conn.SetHead(lines)
+		w.conn.SetHead(append(lines, x.Lines...))
 		return
 	}
 	var room [64]byte

@@ -44,8 +44,8 @@ type endpoint struct {
 	// versionField takes If-Match; "" where nothing depends on it.
 	versionField string
 	answerTag    protoreflect.FieldDescriptor
-	cacheControl []string
-	vary         []string // nil: nothing
+	cacheControl string
+	vary         string // "": nothing
 	// keyBegins is what the keys of all cached answers of this route begin with: the form of the answer.
 	keyBegins string
 	// plain is the request of whoever says nothing but who they are; nobody changes it. nil: the path alone says more.
@@ -61,11 +61,7 @@ func newEndpoint(binding *transcode.Binding, backend *backend, limits *Limits, d
 	if policy.ResponseEtagField != "" {
 		e.answerTag = policy.Descriptor.Output().Fields().ByName(protoreflect.Name(policy.ResponseEtagField))
 	}
-	cacheControl, vary := caching(policy)
-	e.cacheControl = []string{cacheControl}
-	if vary != "" {
-		e.vary = []string{vary}
-	}
+	e.cacheControl, e.vary = caching(policy)
 	e.keyBegins = binding.Route.ResponseBody + "\x00"
 	if len(binding.Template.Variables) == 0 {
 		e.plain = policy.NewRequest()
@@ -204,7 +200,7 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, x *exchange.Ex
 	case err != nil:
 		return e.failure(r, err)
 	}
-	e.write(w, r, answer, age)
+	e.write(w, r, x, answer, age)
 	return nil
 }
 
@@ -286,6 +282,7 @@ func (e *endpoint) call(r *http.Request, x *exchange.Exchange, message proto.Mes
 			return nil, age, keyErr
 		}
 		// The question goes on when its client leaves, and so does the request: it counts among what is in hand until then.
+		x.Repeats = true
 		answer, age, err = cache.Fetch(context.WithoutCancel(r.Context()), x, key, func(ctx context.Context) (*exchange.Answer, error) {
 			return e.ask(ctx, x.Identity, nil, message)
 		})
@@ -337,18 +334,16 @@ func (e *endpoint) cacheKey(message proto.Message) (string, error) {
 	return string(packed), err
 }
 
-func (e *endpoint) write(w http.ResponseWriter, r *http.Request, answer *exchange.Answer, age time.Duration) {
-	header := w.Header()
-	contentType, etag, length := answer.Headers()
-	header["Cache-Control"] = e.cacheControl
-	if e.vary != nil {
-		header["Vary"] = e.vary
+func (e *endpoint) write(w http.ResponseWriter, r *http.Request, x *exchange.Exchange, answer *exchange.Answer, age time.Duration) {
+	x.Say(w, "Cache-Control", e.cacheControl)
+	if e.vary != "" {
+		x.Say(w, "Vary", e.vary)
 	}
 	if age >= 0 {
-		header["Age"] = []string{strconv.Itoa(int(age.Seconds()))}
+		x.SayNumber(w, "Age", int(age.Seconds()))
 	}
 	if answer.ETag != "" {
-		header["Etag"] = etag
+		x.Say(w, "Etag", answer.ETag)
 		if conditions := r.Header["If-None-Match"]; len(conditions) > 0 && e.policy.Safe &&
 			negotiate.Matches(strings.Join(conditions, ", "), answer.ETag) {
 			w.WriteHeader(http.StatusNotModified)
@@ -359,7 +354,8 @@ func (e *endpoint) write(w http.ResponseWriter, r *http.Request, answer *exchang
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	body := answer.Body
+	body, header := answer.Body, w.Header()
+	contentType, length := answer.Headers()
 	header["Content-Type"] = contentType
 	if len(body) >= e.limits.GzipFrom && negotiate.AcceptsGzip(strings.Join(r.Header["Accept-Encoding"], ", ")) {
 		body = answer.Packed(negotiate.Gzip)

@@ -5,10 +5,10 @@
 package gateway
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -137,30 +137,44 @@ func (g *gateway) guarded(handler http.Handler) http.Handler {
 }
 
 // ServeHTTP answers a request.
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serveOn(nil, w, r) }
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.serveOn(r.Context(), arrival{peer: drain.Host(r.RemoteAddr)}, w, r)
+}
 
-// serveOn answers a request; with a connection of HTTP/1 that carries the answer.
-func (g *gateway) serveOn(conn *drain.Conn, w http.ResponseWriter, r *http.Request) {
+// arrival is how a request came here, which its head does not say.
+type arrival struct {
+	// peer is the address at the other end of the connection.
+	peer string
+	// conn carries the answer where it speaks HTTP/1; nil: another does.
+	conn *drain.Conn
+	// known: the head was read and checked before; caller is whose token it has, nil where that is not known.
+	known  bool
+	caller *exchange.Caller
+}
+
+// serveOn answers a request, in a context that is not that of r where others have the same r.
+func (g *gateway) serveOn(ctx context.Context, came arrival, w http.ResponseWriter, r *http.Request) *exchange.Exchange {
 	began := time.Now()
-	ctx, span := telemetry.StartServer(r.Context(), header(r, "Traceparent"), r.Method)
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		peer = r.RemoteAddr
-	}
+	ctx, span := telemetry.StartServer(ctx, header(r, "Traceparent"), r.Method)
 	var traceID [2 * len(span.Context.TraceID)]byte
 	hex.Encode(traceID[:], span.Context.TraceID[:])
-	made := &served{exchange: exchange.Exchange{Peer: peer, Client: peer, Started: began, TraceID: string(traceID[:])}}
+	made := &served{exchange: exchange.Exchange{
+		Peer: came.peer, Client: came.peer, Started: began, TraceID: string(traceID[:]), Caller: came.caller,
+	}}
 	x := &made.exchange
 	x.Timings = made.timings[:0]
+	if came.conn != nil {
+		x.Lines = made.lines[:0]
+	}
 	if forwarded := r.Header["X-Forwarded-For"]; len(forwarded) > 0 {
-		x.Client = g.addresses.Client(peer, forwarded)
+		x.Client = g.addresses.Client(came.peer, forwarded)
 	}
 	if sent := header(r, "X-Request-Id"); sent != "" && requestID.MatchString(sent) {
 		x.RequestID = sent
 	}
 	r = r.WithContext(exchange.With(ctx, x))
 	answer := &made.answer
-	*answer = answerWriter{ResponseWriter: w, gateway: g, exchange: x, request: r, conn: conn}
+	*answer = answerWriter{ResponseWriter: w, gateway: g, exchange: x, request: r, conn: came.conn}
 	defer func() {
 		abort := g.recover(answer, r, recover())
 		span.Set("http.route", x.Route)
@@ -170,7 +184,8 @@ func (g *gateway) serveOn(conn *drain.Conn, w http.ResponseWriter, r *http.Reque
 			panic(http.ErrAbortHandler)
 		}
 	}()
-	g.serve(answer, r, x)
+	g.serve(answer, r, x, came.known)
+	return x
 }
 
 // served is all that answering a request takes, in one piece of memory.
@@ -178,6 +193,7 @@ type served struct {
 	exchange exchange.Exchange
 	answer   answerWriter
 	timings  [4]exchange.Timing
+	lines    [256]byte
 }
 
 // header is http.Header.Get for a name in its canonical form.
@@ -213,7 +229,7 @@ func (g *gateway) recover(w *answerWriter, r *http.Request, cause any) bool {
 	return false
 }
 
-func (g *gateway) serve(w *answerWriter, r *http.Request, x *exchange.Exchange) {
+func (g *gateway) serve(w *answerWriter, r *http.Request, x *exchange.Exchange, checked bool) {
 	path, query := target(r)
 	place, fits := g.config.Shed.Enter(path == watched || strings.HasPrefix(path, watched+"/"))
 	defer place.Leave()
@@ -221,9 +237,11 @@ func (g *gateway) serve(w *answerWriter, r *http.Request, x *exchange.Exchange) 
 		x.Refuse(w, r, shed.Busy())
 		return
 	}
-	if found := g.checkHead(r, path, query); found != nil {
-		x.Refuse(w, r, found)
-		return
+	if !checked {
+		if found := g.checkHead(r, path, query); found != nil {
+			x.Refuse(w, r, found)
+			return
+		}
 	}
 	if method := g.rpc[path]; method != nil && rpc.Speaks(r) {
 		x.Route, x.Policy, x.RefuseWith = method.name, method.policy, rpc.Refuse

@@ -11,16 +11,20 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tricorn/contract"
 	"tricorn/gateway/drain"
 	"tricorn/gateway/problem"
+	"tricorn/gateway/repeat"
 	"tricorn/telemetry"
 )
 
 const (
-	readAhead  = 3
+	readAhead = 3
+	// heads is how many heads are known at once: as many as tokens.
+	heads      = 20_000
 	unreadable = "Invalid HTTP request received."
 )
 
@@ -29,7 +33,9 @@ var errLate = fmt.Errorf("the body did not come in time: %w", os.ErrDeadlineExce
 
 // Server serves a gateway on listening sockets.
 type Server struct {
-	gateway *gateway
+	gateway  *gateway
+	heads    *repeat.Heads
+	repeated atomic.Int64
 }
 
 // New makes a gateway. It fails when the contracts and the configuration do not fit: a rate class or role that is not declared, two methods at one
@@ -42,8 +48,11 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the gateway: %w", err)
 	}
-	return &Server{made}, nil
+	return &Server{gateway: made, heads: repeat.New(heads)}, nil
 }
+
+// Repeated is how many requests were answered so far whose head was known from before.
+func (s *Server) Repeated() int64 { return s.repeated.Load() }
 
 // Handler answers requests without a socket, for tests.
 func (s *Server) Handler() http.Handler { return s.gateway }
@@ -52,7 +61,9 @@ func (s *Server) Handler() http.Handler { return s.gateway }
 // own), answers say "Connection: close", event streams end, and requests under way get Limits.DrainTime. A server serves once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	limits := s.gateway.config.Limits
-	accepting := &drain.Listener{Listener: listener, WriteTime: limits.WriteTime, Fault: fault}
+	accepting := &drain.Listener{
+		Listener: listener, WriteTime: limits.WriteTime, KeepAlive: limits.KeepAlive, Again: s.serveAgain, Fault: fault,
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -79,19 +90,22 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 // serveHTTP answers, and lets the connection know what is left of the request.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	conn := drain.Of(r.Context())
+	head := conn.Noted()
 	conn.Begin(r.ContentLength)
 	if isUnreadable(r, conn) {
 		conn.Refuse()
 		conn.End(true)
 		panic(http.ErrAbortHandler)
 	}
-	carrier := conn // of the lines that all answers have; in HTTP/2 there are none
-	if conn.Framed() {
-		carrier = nil
+	came := arrival{peer: drain.Host(r.RemoteAddr)}
+	if !conn.Framed() {
+		came.conn = conn
 	}
 	if r.ContentLength == 0 {
 		defer conn.End(false)
-		s.gateway.serveOn(carrier, w, r)
+		if x := s.gateway.serveOn(r.Context(), came, w, r); x.Repeats {
+			s.heads.Keep(head, r, x.Caller)
+		}
 		return
 	}
 	body := &watchedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
@@ -104,7 +118,23 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.End(unfinished)
 	}()
 	r.Body = body
-	s.gateway.serveOn(carrier, w, r)
+	s.gateway.serveOn(r.Context(), came, w, r)
+}
+
+// serveAgain answers a request that came before with the same bytes, as serveHTTP does when net/http has read them.
+func (s *Server) serveAgain(answer *drain.Answer, head []byte) bool {
+	conn := answer.Conn()
+	known, worth := s.heads.Find(head)
+	if known != nil {
+		s.repeated.Add(1)
+		came := arrival{peer: conn.Peer(), conn: conn, known: true, caller: known.Caller}
+		s.gateway.serveOn(conn.Context(), came, answer, &known.Request)
+		return true
+	}
+	if worth {
+		conn.Note(string(head))
+	}
+	return false
 }
 
 // isUnreadable tells whether a request is one of those that net/http reads and that are no HTTP to others, so that no handler should see them: for a

@@ -10,11 +10,11 @@ import (
 	"maps"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tricorn/contract"
 	"tricorn/gateway/exchange"
+	"tricorn/gateway/recent"
 	"tricorn/telemetry"
 	tricornv1 "tricorn/v1"
 	"tricorn/wire"
@@ -48,38 +48,28 @@ type Config struct {
 // A token that was verified is remembered until it ends or the issuer withdraws a key, so that its signature is checked
 // once; each call still asks whether its session was revoked.
 type Authenticator struct {
-	config     Config
-	keys       *KeySet
-	log        *slog.Logger
-	remembered [tokenShards]tokenShard
-	seed       maphash.Seed
-	revoking   sync.RWMutex
-	revoked    map[string]float64 // session id -> the Unix second when its last token has ended
-	known      chan struct{}
-	once       sync.Once
+	config   Config
+	keys     *KeySet
+	log      *slog.Logger
+	tokens   *recent.Memory[*remembered]
+	seed     maphash.Seed
+	revoking sync.RWMutex
+	revoked  map[string]float64 // session id -> the Unix second when its last token has ended
+	known    chan struct{}
+	once     sync.Once
 }
 
 const (
-	tokenShards = 16
-	retryPause  = time.Second
-	sweepPause  = 30 * time.Second
+	retryPause = time.Second
+	sweepPause = 30 * time.Second
 )
 
-// tokenShard knows tokens by their hash, so that a long text is hashed once; of two with the same one the later is remembered.
-type tokenShard struct {
-	mu     sync.RWMutex
-	tokens map[uint64]*remembered
-	// ring has the hashes in the order they came; next is where the oldest stands once it is full. Whoever came again since it was looked at stays.
-	ring []uint64
-	next int
-}
-
 type remembered struct {
+	recent.Use
 	token   string
 	expires float64
 	// withdrawn is KeySet.withdrawn from before its key was looked up.
 	withdrawn uint64
-	again     atomic.Bool
 	caller    exchange.Caller
 }
 
@@ -107,13 +97,9 @@ func New(config Config) *Authenticator {
 	log := telemetry.Logger("tricorn.gateway.auth")
 	made := &Authenticator{
 		config: config, seed: maphash.MakeSeed(), log: log, revoked: make(map[string]float64), known: make(chan struct{}),
+		tokens: recent.New[*remembered](config.Tokens),
 	}
 	made.keys = newKeySet(config.Keys, config.RefreshInterval, config.RenewInterval, config.Clock, log)
-	for i := range made.remembered {
-		made.remembered[i] = tokenShard{
-			tokens: make(map[uint64]*remembered), ring: make([]uint64, max(1, config.Tokens/tokenShards)),
-		}
-	}
 	return made
 }
 
@@ -131,22 +117,26 @@ func (a *Authenticator) Remembered(header string) *exchange.Caller {
 	if !ok {
 		return nil
 	}
-	hash := maphash.String(a.seed, token)
-	shard := &a.remembered[hash%tokenShards]
-	shard.mu.RLock()
-	found := shard.tokens[hash]
-	shard.mu.RUnlock()
-	if found == nil || found.token != token || found.expires <= a.wall() || a.isRevoked(found.caller.Identity.SessionID) {
+	found := a.tokens.Get(maphash.String(a.seed, token))
+	if found == nil || found.token != token || !a.holds(found) {
 		return nil
-	}
-	a.keys.Renew()
-	if found.withdrawn != a.keys.withdrawn.Load() {
-		return nil
-	}
-	if !found.again.Load() { // what is written to is out of the other processors' caches
-		found.again.Store(true)
 	}
 	return &found.caller
+}
+
+// still is Remembered for a header that the caller is known to have sent before.
+func (a *Authenticator) still(caller *exchange.Caller) bool {
+	found, ok := caller.Proven.(*remembered)
+	return ok && a.holds(found)
+}
+
+// holds tells whether a token is still as good as when it was verified.
+func (a *Authenticator) holds(found *remembered) bool {
+	if found.expires <= a.wall() || a.isRevoked(found.caller.Identity.SessionID) {
+		return false
+	}
+	a.keys.Renew()
+	return found.withdrawn == a.keys.withdrawn.Load()
 }
 
 // Authenticate is the identity in an Authorization header. It refuses with UNAUTHENTICATED when the token is bad, has
@@ -164,9 +154,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*wire.
 	if a.isRevoked(identity.SessionID) {
 		return nil, refused("the session has ended; log in again")
 	}
-	a.remember(&remembered{
+	made := &remembered{
 		token: token, expires: ends + a.config.Leeway.Seconds(), withdrawn: withdrawn, caller: exchange.Caller{Identity: *identity},
-	})
+	}
+	made.caller.Proven = made
+	a.tokens.Put(maphash.String(a.seed, token), made)
 	return identity, nil
 }
 
@@ -247,21 +239,3 @@ func (a *Authenticator) isRevoked(session string) bool {
 }
 
 func (a *Authenticator) wall() float64 { return float64(a.config.Wall().UnixNano()) / 1e9 }
-
-func (a *Authenticator) remember(what *remembered) {
-	hash := maphash.String(a.seed, what.token)
-	shard := &a.remembered[hash%tokenShards]
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	if _, known := shard.tokens[hash]; !known {
-		for oldest := shard.oldest(); oldest != nil && oldest.again.Swap(false); oldest = shard.oldest() {
-			shard.next = (shard.next + 1) % len(shard.ring)
-		}
-		delete(shard.tokens, shard.ring[shard.next])
-		shard.ring[shard.next] = hash
-		shard.next = (shard.next + 1) % len(shard.ring)
-	}
-	shard.tokens[hash] = what
-}
-
-func (s *tokenShard) oldest() *remembered { return s.tokens[s.ring[s.next]] }

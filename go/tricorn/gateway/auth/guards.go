@@ -18,7 +18,10 @@ func (a *Authenticator) Identify(next http.Handler) http.Handler {
 		x := exchange.Of(r.Context())
 		began := time.Now()
 		if sent := r.Header["Authorization"]; len(sent) > 0 {
-			if x.Caller = a.Remembered(sent[0]); x.Caller != nil {
+			if x.Caller == nil || !a.still(x.Caller) {
+				x.Caller = a.Remembered(sent[0])
+			}
+			if x.Caller != nil {
 				x.Identity = &x.Caller.Identity
 			} else {
 				x.Identity, x.Denied = a.Authenticate(r.Context(), sent[0])

@@ -36,6 +36,10 @@ type Conn struct {
 	writable time.Duration // until when, since the process began, the client may take what was written; zero: not known
 	framing  framing
 	head     []byte // lines that the next answer's head has besides those that net/http writes
+	base     context.Context
+	peer     string       // as Peer gives it, once it was asked for
+	noted    string       // the head of the request that net/http reads, where somebody may want to know
+	readable atomic.Int64 // until when, since the process began, the next request may be waited for, where again has said so
 }
 
 var began = time.Now()
@@ -44,10 +48,12 @@ type connKey struct{}
 
 // WithConn is for http.Server.ConnContext: requests find their connection by it.
 func WithConn(ctx context.Context, c net.Conn) context.Context {
-	if conn, ok := c.(*Conn); ok {
-		return context.WithValue(ctx, connKey{}, conn)
+	conn, ok := c.(*Conn)
+	if !ok {
+		return ctx
 	}
-	return ctx
+	conn.base = context.WithValue(ctx, connKey{}, conn)
+	return conn.base
 }
 
 // Of gives the connection of a request; nil when it did not come by a Listener.
@@ -60,7 +66,7 @@ func Of(ctx context.Context) *Conn {
 // though behind a body it may be the beginning of one.
 func watch(c net.Conn, state http.ConnState) {
 	if conn, ok := c.(*Conn); ok {
-		conn.framing.taken.Store(state == http.StateActive)
+		conn.framing.taken.Store(state == http.StateActive || state == http.StateHijacked)
 	}
 }
 
@@ -104,12 +110,23 @@ func (c *Conn) Busy() bool {
 // SetReadDeadline says until when reads may wait.
 func (c *Conn) SetReadDeadline(until time.Time) error {
 	c.aborted.Store(!until.IsZero() && time.Since(until) > time.Minute)
+	c.readable.Store(0)
 	return c.Conn.SetReadDeadline(until)
 }
 
-// Read reads. Where the head of a request does not come in time, its client is told.
+// Read reads what is not answered here. Where the head of a request does not come in time, its client is told.
 func (c *Conn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
+	for err == nil && c.begins(into) {
+		answered, failure := c.again(into[:n])
+		if failure != nil {
+			return 0, failure
+		}
+		if !answered {
+			break
+		}
+		n, err = c.Conn.Read(into)
+	}
 	if n > 0 && !c.framed.Load() {
 		c.framed.Store(c.framing.see(into[:n]))
 	}

@@ -33,6 +33,10 @@ type Listener struct {
 	net.Listener
 	// WriteTime is how long a client may take nothing of its answer.
 	WriteTime time.Duration
+	// KeepAlive is how long a connection without a request is kept, as net/http is told.
+	KeepAlive time.Duration
+	// Again answers a request, of which these are the first bytes and likely all, if it knows them; false: net/http reads it. nil: nobody knows any.
+	Again func(answer *Answer, head []byte) bool
 	// Fault makes the whole answer to a request that could not be read.
 	Fault func(Fault) []byte
 

@@ -17,13 +17,13 @@ type Answer struct {
 	once    sync.Once
 	packed  []byte
 	headers sync.Once
-	values  [3]string
+	values  [2]string
 }
 
-// Headers are the values of the answer's Content-Type, ETag and Content-Length, as they go into a http.Header; nobody changes them.
-func (a *Answer) Headers() (contentType, etag, length []string) {
-	a.headers.Do(func() { a.values = [...]string{a.ContentType, a.ETag, strconv.Itoa(len(a.Body))} })
-	return a.values[0:1:1], a.values[1:2:2], a.values[2:3:3]
+// Headers are the values of the answer's Content-Type and Content-Length, as they go into a http.Header; nobody changes them.
+func (a *Answer) Headers() (contentType, length []string) {
+	a.headers.Do(func() { a.values = [...]string{a.ContentType, strconv.Itoa(len(a.Body))} })
+	return a.values[0:1:1], a.values[1:2:2]
 }
 
 // Packed is the body as pack makes it, done once.

@@ -38,8 +38,13 @@ type Exchange struct {
 	// Status and Code are those of the answer: Code is the reason of a failure, "" for success.
 	Status int
 	Code   string
+	// Repeats says that the answer was kept or may be: the same request is likely to come again, and to be answered from memory.
+	Repeats bool
 	// Timings are the parts of the answer's time, in the order they ended.
 	Timings []Timing
+
+	// Lines are of the answer's head ("Name: value\r\n"), for whoever sends it; Say adds to them. nil: nobody takes them, the http.Header has all.
+	Lines []byte
 
 	// RefuseWith writes a failure in the form of the request's protocol; nil: as problem+json.
 	RefuseWith func(http.ResponseWriter, *http.Request, *problem.Problem)
@@ -50,6 +55,8 @@ type Exchange struct {
 // holds, and is the only one who reads it; several requests may do so at once.
 type Caller struct {
 	Identity wire.Identity
+	// Proven is what whoever identified them knows of their token; it stays as it is.
+	Proven any
 	// Counted is the limits', Answered the cache's.
 	Counted, Answered atomic.Value
 }
@@ -84,6 +91,25 @@ func (x *Exchange) Took(name string, d time.Duration) {
 		}
 	}
 	x.Timings = append(x.Timings, Timing{name, d})
+}
+
+// Say puts into the answer's head what every answer of a kind has: as a line, which costs less than an entry of the header, where there is who takes
+// it. The value has no line ends, and nothing is said twice.
+func (x *Exchange) Say(w http.ResponseWriter, name, value string) {
+	if x.Lines == nil {
+		w.Header()[name] = []string{value}
+		return
+	}
+	x.Lines = append(append(append(append(x.Lines, name...), ": "...), value...), "\r\n"...)
+}
+
+// SayNumber is Say for a number.
+func (x *Exchange) SayNumber(w http.ResponseWriter, name string, value int) {
+	if x.Lines == nil {
+		w.Header()[name] = []string{strconv.Itoa(value)}
+		return
+	}
+	x.Lines = append(strconv.AppendInt(append(append(x.Lines, name...), ": "...), int64(value), 10), "\r\n"...)
 }
 
 // UserID is the caller's; "" for nobody in particular.

@@ -33,7 +33,7 @@ func Guard(store Store, rates map[string]Rate) func(http.Handler) http.Handler {
 				x.Refuse(w, r, problem.FromRefusal(wire.FromError(err), nil))
 				return
 			}
-			verdict.WriteTo(w.Header())
+			verdict.WriteTo(w, x)
 			if !verdict.Allowed {
 				x.Refuse(w, r, tooMany(x.Policy.Rate, verdict.WaitSeconds()))
 				return

@@ -6,8 +6,9 @@ import (
 	"context"
 	"math"
 	"net/http"
-	"strconv"
 	"time"
+
+	"tricorn/gateway/exchange"
 )
 
 // Rate is Limit requests in Period, of which Burst may come at once; zero: all of them.
@@ -47,12 +48,11 @@ type Verdict struct {
 	RetryAfter time.Duration
 }
 
-// WriteTo puts the verdict into an answer's headers.
-func (v Verdict) WriteTo(header http.Header) {
-	values := []string{strconv.Itoa(v.Limit), strconv.Itoa(v.Remaining), strconv.Itoa(ceilSeconds(v.Reset))}
-	header["Ratelimit-Limit"] = values[0:1:1]
-	header["Ratelimit-Remaining"] = values[1:2:2]
-	header["Ratelimit-Reset"] = values[2:3:3]
+// WriteTo puts the verdict into the head of an answer.
+func (v Verdict) WriteTo(w http.ResponseWriter, x *exchange.Exchange) {
+	x.SayNumber(w, "Ratelimit-Limit", v.Limit)
+	x.SayNumber(w, "Ratelimit-Remaining", v.Remaining)
+	x.SayNumber(w, "Ratelimit-Reset", ceilSeconds(v.Reset))
 }
 
 // WaitSeconds is what Retry-After says: whole seconds, at least one.

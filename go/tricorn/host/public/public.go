@@ -114,6 +114,9 @@ func (f *Front) Serve() error {
 	f.host.Metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "tricorn_gateway_shed_total", Help: "Requests that were refused because too much was going on.",
 	}, func() float64 { return float64(f.shedder.Refused()) }))
+	f.host.Metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tricorn_gateway_repeated_total", Help: "Requests whose head came before with the same bytes, and was not read again.",
+	}, func() float64 { return float64(server.Repeated()) }))
 	f.host.ServePublic(func(ctx context.Context, listener net.Listener) error {
 		f.awaitNews(ctx)
 		return server.Serve(ctx, listener)
