@@ -226,13 +226,23 @@ async def test_a_step_is_sent_again_until_it_has_the_status_that_is_waited_for(t
     assert findings[0].differences == ()
 
 
+async def test_what_a_gateway_answers_when_it_was_asked_before_is_compared_too(tmp_path: Path) -> None:
+    cases = tables(tmp_path, '[[table]]\nname = "asked again"\ntarget = "/"')
+    before = iter([b"{}", b"{}"])
+
+    async with server(lambda _: ok(b"{}")) as one, server(lambda _: ok(next(before, b"[]"))) as other:
+        findings = await play_all([], cases, one, other)
+
+    assert len(findings[0].differences) == 1
+
+
 async def test_a_gateway_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
     cases = tables(tmp_path, '[[table]]\nname = "silence"\ntarget = "/"')
 
     async with server(lambda _: ok(b"{}")) as one, server(lambda _: b"bye") as other:
         findings = await play_all([], cases, one, other)
 
-    assert findings[0].differences == ("gave 1 answers (200), the candidate gave no answer",)
+    assert findings[0].differences == ("gave 2 answers (200, 200), the candidate gave no answer",)
 
 
 async def test_a_variable_that_nothing_keeps_is_a_finding(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ type Found struct {
 	// Again says that the answer was made for an earlier question, Age seconds ago.
 	Again bool
 	Age   time.Duration
+	kept  *entry // nil: it was not kept when it was found
 }
 
 // Ask puts the question to the backend. Its context outlives the caller who happened to be first, so Ask sets a time
@@ -167,26 +168,20 @@ func (c *Answers) Forget(methods ...string) {
 // Get gives an answer that is good enough for this caller (empty: nobody in particular), asking when there is none. A
 // failure is nobody's to keep.
 func (c *Answers) Get(ctx context.Context, key Key, ttl time.Duration, user string, ask Ask) (Found, error) {
-	found, _, err := c.get(ctx, key, ttl, user, ask)
-	return found, err
-}
-
-// get is Get that gives the entry, too, where the answer was kept.
-func (c *Answers) get(ctx context.Context, key Key, ttl time.Duration, user string, ask Ask) (Found, *entry, error) {
 	now, since := c.options.Clock(), c.writes.Since(c.writes.writer(user))
 	if kept, ok := c.entries.GetIfPresent(key); ok && c.isGood(kept, now, since) {
 		age := now - kept.began
 		if age > early(ttl) && kept.renewing.CompareAndSwap(false, true) {
 			c.fly(context.WithValue(ctx, renewal{}, true), key, ttl, since, ask, false)
 		}
-		return Found{kept.answer, true, age}, kept, nil
+		return Found{kept.answer, true, age, kept}, nil
 	}
 	going := c.fly(ctx, key, ttl, since, ask, true)
 	select {
 	case <-going.done:
-		return Found{Answer: going.answer}, nil, going.err
+		return Found{Answer: going.answer}, going.err
 	case <-ctx.Done():
-		return Found{}, nil, context.Cause(ctx)
+		return Found{}, context.Cause(ctx)
 	}
 }
 

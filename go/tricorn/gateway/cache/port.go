@@ -25,12 +25,12 @@ func (c *Answers) Fetch(
 		// Somebody whose roles changed is somebody else: their token may know of it before the events are here.
 		key.User, key.Roles = x.Identity.UserID, strings.Join(x.Identity.Roles, "\x00")
 	}
-	found, kept, err := c.get(ctx, key, ttl, x.UserID(), ask)
+	found, err := c.Get(ctx, key, ttl, x.UserID(), ask)
 	if err != nil {
 		return nil, 0, err
 	}
-	if personal && x.Caller != nil && kept != nil && len(kept.answer.Body) <= handy {
-		x.Caller.Answered.Store(kept)
+	if personal && x.Caller != nil && found.kept != nil && len(found.Body) <= handy {
+		x.Caller.Answered.Store(found.kept)
 	}
 	if !found.Again {
 		return found.Answer, -1, nil

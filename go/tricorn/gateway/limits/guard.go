@@ -14,7 +14,6 @@ import (
 // Guard counts each request of a method that has a rate class, for its user, else for its address, and refuses with 429
 // what is too many. rates has every class that a policy may name.
 func Guard(store Store, rates map[string]Rate) func(http.Handler) http.Handler {
-	memory, _ := store.(*Memory)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			x := exchange.Of(r.Context())
@@ -24,8 +23,8 @@ func Guard(store Store, rates map[string]Rate) func(http.Handler) http.Handler {
 			}
 			var verdict Verdict
 			var err error
-			if memory != nil && x.Caller != nil {
-				verdict = memory.takeAgain(x.Policy.Rate, x.Caller, rates[x.Policy.Rate])
+			if x.Caller != nil {
+				verdict, err = store.TakeCaller(r.Context(), x.Policy.Rate, x.Caller, rates[x.Policy.Rate])
 			} else {
 				verdict, err = store.Take(r.Context(), counted(x), rates[x.Policy.Rate])
 			}
@@ -46,12 +45,10 @@ func Guard(store Store, rates map[string]Rate) func(http.Handler) http.Handler {
 // counted is under what a request is counted: its class, and who sent it.
 func counted(x *exchange.Exchange) string {
 	if x.Identity != nil {
-		return keyOf(x.Policy.Rate, x.Identity.UserID)
+		return Key(x.Policy.Rate, x.Identity.UserID)
 	}
 	return x.Policy.Rate + ":a:" + Group(x.Client)
 }
-
-func keyOf(class, user string) string { return class + ":u:" + user }
 
 func tooMany(class string, wait int) *problem.Problem {
 	found := problem.New(

@@ -65,7 +65,12 @@ type Store interface {
 	// Take counts one request of a caller. An error is a *contract.Refusal: the numbers are out of reach, and the rate
 	// is one that must not go uncounted.
 	Take(ctx context.Context, key string, rate Rate) (Verdict, error)
+	// TakeCaller is Take for a class and a user whose token is remembered, by Key.
+	TakeCaller(ctx context.Context, class string, user *exchange.Caller, rate Rate) (Verdict, error)
 }
+
+// Key is that of a user in a class.
+func Key(class, user string) string { return class + ":u:" + user }
 
 // decide is GCRA: now and arrival (the theoretical arrival time of the caller's next request) are seconds on one
 // clock. It returns the new arrival time, which is to be kept when the verdict allows.

@@ -80,19 +80,19 @@ func (m *Memory) TakeNow(key string, rate Rate) Verdict {
 	return verdict
 }
 
-// takeAgain is TakeNow for a class and a user whose token is remembered: their number is looked up once.
-func (m *Memory) takeAgain(class string, user *exchange.Caller, rate Rate) Verdict {
+// TakeCaller implements Store: the caller's number is looked up once. It never fails.
+func (m *Memory) TakeCaller(_ context.Context, class string, user *exchange.Caller, rate Rate) (Verdict, error) {
 	if known, _ := user.Counted.Load().(*caller); known != nil {
 		if verdict, ok := known.in.again(known, class, m.since, rate); ok {
-			return verdict
+			return verdict, nil
 		}
 	}
-	key := keyOf(class, user.Identity.UserID)
+	key := Key(class, user.Identity.UserID)
 	verdict, known := m.find(key).take(key, class, m.since, rate)
 	if known != nil {
 		user.Counted.Store(known)
 	}
-	return verdict
+	return verdict, nil
 }
 
 func (m *Memory) find(key string) *shard {

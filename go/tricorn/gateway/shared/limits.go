@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tricorn/contract"
+	"tricorn/gateway/exchange"
 	"tricorn/gateway/limits"
 )
 
@@ -52,6 +53,11 @@ func (l *Limits) Take(ctx context.Context, key string, rate limits.Rate) (limits
 			contract.ReasonUnavailable, "requests cannot be counted at the moment").After(time.Second)
 	}
 	return l.alone.Take(ctx, key, rate)
+}
+
+// TakeCaller implements limits.Store.
+func (l *Limits) TakeCaller(ctx context.Context, class string, user *exchange.Caller, rate limits.Rate) (limits.Verdict, error) {
+	return l.Take(ctx, limits.Key(class, user.Identity.UserID), rate)
 }
 
 func (l *Limits) ask(ctx context.Context, key string, rate limits.Rate) (limits.Verdict, error) {

@@ -6,6 +6,7 @@ from functools import lru_cache
 from agora.pricing.domain.campaign import Campaign
 from agora.pricing.domain.promotions import Bundle, BuyGetFree, PercentOff, ProductSet, Promotion, Threshold
 from agora_proto.pricing.v1 import pricing_pb2 as pb
+from tricorn.contract import timestamp
 
 
 def promotion_from(message: pb.Promotion) -> Promotion:
@@ -89,14 +90,11 @@ def _time_from(record: pb.PromotionRecord, field: str) -> datetime | None:
 
 
 def campaign_to(campaign: Campaign) -> pb.PromotionRecord:
-    record = pb.PromotionRecord(
+    return pb.PromotionRecord(
         promotion=promotion_to(campaign.promotion),
         redemption_limit=campaign.redemption_limit,
         redemption_limit_per_user=campaign.redemption_limit_per_user,
         redemptions=campaign.redemptions,
+        start_time=None if campaign.start_time is None else timestamp(campaign.start_time),
+        end_time=None if campaign.end_time is None else timestamp(campaign.end_time),
     )
-    if campaign.start_time is not None:
-        record.start_time.FromDatetime(campaign.start_time)
-    if campaign.end_time is not None:
-        record.end_time.FromDatetime(campaign.end_time)
-    return record
