@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tricorn.supervise.planning import RUNTIMES
+
 ROOT = Path(__file__).resolve().parents[1]
 FRESH_KEY = "00000000-0000-0000-0000-000000000000"
 """Where this stands in a request, each sending gets a random key in its place."""
@@ -73,7 +75,7 @@ def ask(what: str, *, environment: Mapping[str, str] | None = None, **options: A
     done = subprocess.run(  # noqa: S603 - our own program
         _command(what, options),
         stdout=subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
+        env=_environment() | dict(environment or {}),
         check=True,
         timeout=float(options.get("seconds", 0)) + _BEYOND_SECONDS,
     )
@@ -88,7 +90,11 @@ def running(what: str, **options: Any) -> Iterator[dict[str, Any]]:
     It has a session of its own, as what it is compared with has: on a busy machine Linux shares the processors by session.
     """
     with subprocess.Popen(  # noqa: S603 - our own program
-        _command(what, options), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        _command(what, options),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=_environment(),
+        start_new_session=True,
     ) as process:
         line = process.stdout.readline() if process.stdout else b""
         try:
@@ -97,6 +103,12 @@ def running(what: str, **options: Any) -> Iterator[dict[str, Any]]:
             if process.stdin:
                 process.stdin.close()
             process.wait(_BEYOND_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    """What the Go parts of the shop are told of their runtime holds for the client, and for what it answers barely, too."""
+    variable, told = RUNTIMES["go"]
+    return {variable: told, **os.environ}
 
 
 def _command(what: str, options: Mapping[str, Any]) -> list[str]:

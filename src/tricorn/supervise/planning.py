@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _METRICS = "TRICORN_METRICS_ADDRESS"
 _CLOCK, _CLOCKS = "TRICORN_CLOCK_OFFSET", "TRICORN_CLOCK_OFFSETS"
 _GROW = "grow"
-_RUNTIMES = {"go": ("GODEBUG", "schedtrace=2147483647")}
+RUNTIMES = {"go": ("GODEBUG", "schedtrace=2147483647")}
 """What a language's runtime is told, unless the operator tells it something. Go's monitor thread sleeps once all goroutines
 wait, and the first system call after that wakes it to look on every 20 us: in the short bursts of work that calls are, a
 fifth of what a process takes of the machine. While the scheduler is traced it comes round by itself instead, every 10 ms
@@ -153,7 +153,7 @@ def _own_metrics() -> dict[str, str]:
 
 
 def _own_runtime(language: str) -> dict[str, str]:
-    variable, told = _RUNTIMES.get(language, ("", ""))
+    variable, told = RUNTIMES.get(language, ("", ""))
     return {variable: told} if variable and variable not in os.environ else {}
 
 
