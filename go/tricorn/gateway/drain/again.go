@@ -21,7 +21,8 @@ const (
 
 // begins tells whether what is read into this room begins with the first byte of a request that nobody else has seen anything of.
 func (c *Conn) begins(into []byte) bool {
-	return len(into) == window && c.listener.Again != nil && c.busy.Load() == 0 && c.unread.Load() == 0 && !c.framing.taken.Load() && !c.framed.Load()
+	return len(into) == window && c.listener.Again != nil && c.busy.Load() == 0 && c.unread.Load() == 0 && !c.framing.taken.Load() &&
+		!c.framed.Load() && c.framing.between()
 }
 
 // again has a request answered by Listener.Again. Where it was, net/http sees nothing of it, and goes on waiting for the next one.

@@ -66,6 +66,15 @@ func (w *framing) see(data []byte) bool {
 	return w.greeted == len(preface)
 }
 
+// between tells whether nothing is left of what was read, where net/http waits for a request and its room is empty: the room is empty, too, behind
+// the first lines of a head that came together with the request before it.
+func (w *framing) between() bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	s := &w.span
+	return s.read == 0 || string(s.last[:]) == blankEnd || (s.requests == 1 && s.body >= 0 && s.read == s.head+s.body)
+}
+
 func (s *span) take(data []byte) {
 	whole := len(data)
 	if whole < len(s.last) {
