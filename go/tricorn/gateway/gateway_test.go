@@ -136,6 +136,7 @@ func served(answers map[string]func(context.Context, protoreflect.Message, proto
 
 // at serves a gateway on a port of its own until the test ends, or until leave is called; left ends when it has drained.
 type place struct {
+	server  *gateway.Server
 	address string
 	leave   context.CancelFunc
 	left    <-chan struct{}
@@ -143,14 +144,20 @@ type place struct {
 
 func serve(t testing.TB, backend *library.Library, changes ...func(*gateway.Config)) *place {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveBy(t, listener, backend, changes...)
+}
+
+// serveBy is serve for those who have a listener of their own.
+func serveBy(t testing.TB, listener net.Listener, backend *library.Library, changes ...func(*gateway.Config)) *place {
+	t.Helper()
 	changes = append([]func(*gateway.Config){func(c *gateway.Config) {
 		c.Limits.IdleTime, c.Limits.DrainTime = 0, 5*time.Second
 	}}, changes...)
 	made, err := gateway.New(configured(t, backend, changes...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +173,7 @@ func serve(t testing.TB, backend *library.Library, changes ...func(*gateway.Conf
 		leave()
 		<-left
 	})
-	return &place{listener.Addr().String(), leave, left}
+	return &place{made, listener.Addr().String(), leave, left}
 }
 
 // raw sends bytes and reads until the server closes.

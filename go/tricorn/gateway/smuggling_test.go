@@ -28,8 +28,10 @@ func keep(t *testing.T, to *place) *kept {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	return &kept{conn, bufio.NewReader(conn)}
+	return newKept(conn)
 }
+
+func newKept(conn net.Conn) *kept { return &kept{conn, bufio.NewReader(conn)} }
 
 func (k *kept) send(t *testing.T, text string) {
 	t.Helper()
