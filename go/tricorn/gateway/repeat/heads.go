@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// longest is the most that a head may have which is kept.
+	// longest is the most that a head may have which is kept, and most how many values of headers: short ones take several times their bytes.
 	longest = 2 << 10
+	most    = 32
 	// sightings is how many heads that came once are told from new ones.
 	sightings = 1 << 16
 )
@@ -40,9 +41,9 @@ type Known struct {
 	Caller *exchange.Caller
 }
 
-// New knows nothing yet, and later at most about so many; of each it holds some 3 KiB at most.
-func New(most int) *Heads {
-	return &Heads{seed: maphash.MakeSeed(), known: recent.New[*Known](most)}
+// New knows nothing yet, and later at most about so many; of each it holds some 6 KiB at most.
+func New(count int) *Heads {
+	return &Heads{seed: maphash.MakeSeed(), known: recent.New[*Known](count)}
 }
 
 // Find gives what is known by this head. nil: nothing; then worth tells whether the head came before and may be kept.
@@ -76,7 +77,7 @@ func isWhole(head []byte) bool {
 // known length on a connection that stays.
 func (h *Heads) Keep(head string, r *http.Request, caller *exchange.Caller) {
 	if head == "" || r.Method != http.MethodGet || r.Proto != "HTTP/1.1" || r.Close || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
-		len(r.Header["Expect"]) > 0 || len(r.Header["Upgrade"]) > 0 || len(r.Trailer) > 0 {
+		len(r.Header["Expect"]) > 0 || len(r.Header["Upgrade"]) > 0 || len(r.Trailer) > 0 || values(r.Header) > most {
 		return
 	}
 	known := &Known{head: head, Caller: caller, Request: http.Request{
@@ -86,13 +87,17 @@ func (h *Heads) Keep(head string, r *http.Request, caller *exchange.Caller) {
 	h.known.Put(maphash.String(h.seed, head), known)
 }
 
+func values(header http.Header) int {
+	count := 0
+	for _, each := range header {
+		count += len(each)
+	}
+	return count
+}
+
 // within gives headers whose values lie in the head, and side by side: so they are held once, and at hand together.
 func within(head string, header http.Header) http.Header {
-	count := 0
-	for _, values := range header {
-		count += len(values)
-	}
-	room, made := make([]string, 0, count), make(http.Header, len(header))
+	room, made := make([]string, 0, values(header)), make(http.Header, len(header))
 	for name, values := range header {
 		first := len(room)
 		for _, value := range values {

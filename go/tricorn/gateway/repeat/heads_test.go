@@ -2,142 +2,108 @@ package repeat
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
+	"hash/maphash"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
-	"tricorn/gateway/exchange"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
-func read(t testing.TB, head string) *http.Request {
+const plain = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+
+func keep(t *testing.T, heads *Heads, head string) {
 	t.Helper()
-	request, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return request
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
+	require.NoError(t, err)
+	heads.Keep(head, r, nil)
 }
 
-// known has a head kept, as a server does: it is worth it when it comes for the second time.
-func known(t testing.TB, heads *Heads, head string, caller *exchange.Caller) *Known {
+// kept has a head kept, if it may be.
+func kept(t *testing.T, heads *Heads, head string) bool {
 	t.Helper()
-	if found, worth := heads.Find([]byte(head)); found != nil || worth {
-		t.Fatalf("%q came for the first time: %v %v", head, found, worth)
-	}
-	if found, worth := heads.Find([]byte(head)); found != nil || !worth {
-		t.Fatalf("%q came for the second time: %v %v", head, found, worth)
-	}
-	heads.Keep(head, read(t, head), caller)
-	found, _ := heads.Find([]byte(head))
-	return found
+	keep(t, heads, head)
+	known, _ := heads.Find([]byte(head))
+	return known != nil
 }
 
-const plain = "GET /v1/books/b1?view=full HTTP/1.1\r\nHost: library.example\r\nAuthorization: Bearer a.b.c\r\nAccept: a\r\nAccept: b\r\n\r\n"
+func TestAHeadIsWorthKeepingFromItsSecondTimeOn(t *testing.T) {
+	heads := New(100)
 
-func TestWhatIsKnownOfAHeadIsHowItReads(t *testing.T) {
-	caller := &exchange.Caller{}
+	for count := range 3 {
+		known, worth := heads.Find([]byte(plain))
 
-	found := known(t, New(16), plain, caller)
-
-	want := read(t, plain)
-	got := &found.Request
-	if got.Method != want.Method || got.RequestURI != want.RequestURI || got.Host != want.Host || got.Proto != want.Proto ||
-		*got.URL != *want.URL || fmt.Sprint(got.Header) != fmt.Sprint(want.Header) || got.ContentLength != 0 || got.Body != http.NoBody {
-		t.Errorf("%+v", got)
-	}
-	if found.Caller != caller {
-		t.Error("the caller is somebody else")
-	}
-	got.Header["Accept"] = append(got.Header["Accept"], "c")
-	if authorization := got.Header["Authorization"]; len(authorization) != 1 || authorization[0] != "Bearer a.b.c" {
-		t.Errorf("a longer header runs over its neighbour: %v", authorization)
+		assert.Nil(t, known)
+		assert.Equal(t, count > 0, worth)
 	}
 }
 
-func TestAnotherHeadIsNotKnownHoweverAlikeItIs(t *testing.T) {
-	heads := New(16)
-	known(t, heads, plain, nil)
-	for at := range len(plain) {
-		other := []byte(plain)
-		other[at] ^= 1
-		if found, _ := heads.Find(other); found != nil {
-			t.Fatalf("%q", other)
-		}
-	}
-	for _, other := range []string{plain[:len(plain)-1], plain[1:], plain + plain, "\r\n" + plain, ""} {
-		if found, _ := heads.Find([]byte(other)); found != nil {
-			t.Fatalf("%q", other)
-		}
-	}
+func TestAHeadWithTheHashOfAnotherIsNotTakenForIt(t *testing.T) {
+	heads := New(100)
+	require.True(t, kept(t, heads, plain))
+	other := strings.Replace(plain, "/a", "/b", 1)
+	heads.known.Put(maphash.String(heads.seed, other), heads.known.Get(maphash.String(heads.seed, plain)))
+
+	known, _ := heads.Find([]byte(other))
+
+	assert.Nil(t, known)
 }
 
-func TestOnlyWhatIsOneWholeHeadOfAGetIsWorthKeeping(t *testing.T) {
-	for _, head := range []string{
-		strings.Replace(plain, "GET", "HEAD", 1), strings.Replace(plain, "GET", "POST", 1), plain[:len(plain)-2], "\r\n" + plain, plain + "x",
-		plain + plain, strings.Replace(plain, "\r\n", "\n", 1), "GET / HTTP/1.1\r\n\nHost: a\r\n\r\n", "GET / HTTP/1.1\nHost: a\n\n", "\r\n\r\n", "",
-		"GET / HTTP/1.1\r\nHost: a\r\nA: " + strings.Repeat("x", longest) + "\r\n\r\n", "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
-	} {
-		heads := New(16)
-		for range 3 {
-			if found, worth := heads.Find([]byte(head)); found != nil || worth {
-				t.Errorf("%.80q is worth keeping", head)
-			}
+func TestHeadsAreKeptInABoundedNumberAndThoseInUseStay(t *testing.T) {
+	heads := New(160)
+	require.True(t, kept(t, heads, plain))
+
+	for count := range 5000 {
+		keep(t, heads, fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: a\r\n\r\n", count))
+		known, _ := heads.Find([]byte(plain))
+		require.NotNil(t, known, count)
+	}
+
+	left := 0
+	for count := range 5000 {
+		if known, _ := heads.Find(fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n", count)); known != nil {
+			left++
 		}
 	}
+	assert.Less(t, left, 160)
 }
 
-func TestARequestWhoseAnswerMayNeedMoreIsNotKept(t *testing.T) {
-	heads := New(16)
-	for _, head := range []string{
-		strings.Replace(plain, "HTTP/1.1", "HTTP/1.0", 1),
-		strings.Replace(plain, "Accept: a", "Connection: close", 1),
-		strings.Replace(plain, "Accept: a", "Content-Length: 3", 1),
-		strings.Replace(plain, "Accept: a", "Transfer-Encoding: chunked", 1),
-		strings.Replace(plain, "Accept: a", "Expect: 100-continue", 1),
-		strings.Replace(plain, "Accept: a", "Upgrade: websocket", 1),
-	} {
-		if found := known(t, heads, head, nil); found != nil {
-			t.Errorf("%q is kept", head)
+func TestNoHeadThatIsKeptTakesMuchMoreThanItsBytes(t *testing.T) {
+	const many, most = 2000, 6 << 10
+	heads := New(2 * 16 * many)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+
+	for count := range many {
+		lines := []int{1, 10, 32, 33, 97}[count%5]
+		var head strings.Builder
+		fmt.Fprintf(&head, "GET /%d HTTP/1.1\r\nHost: a\r\n", count)
+		for line := range lines {
+			fmt.Fprintf(&head, "H%d: %s\r\n", line, strings.Repeat("x", 1950/lines-8))
 		}
+		head.WriteString("\r\n")
+		require.LessOrEqual(t, head.Len(), longest)
+		keep(t, heads, head.String())
 	}
-	heads.Keep("", read(t, plain), nil)
-	if found, _ := heads.Find(nil); found != nil {
-		t.Error("a request whose head nobody has seen is kept")
-	}
+
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(many*most))
+	runtime.KeepAlive(heads)
 }
 
-func TestOnlySoManyHeadsAreKnown(t *testing.T) {
-	const most = 64
-	heads, count := New(most), 0
-	all := make([]string, 10*most)
-	for i := range all {
-		all[i] = fmt.Sprintf("GET /v1/books/%d HTTP/1.1\r\nHost: a\r\n\r\n", i)
-		heads.Keep(all[i], read(t, all[i]), nil)
-	}
-	for _, head := range all {
-		if found, _ := heads.Find([]byte(head)); found != nil {
-			count++
-		}
-	}
-	if count == 0 || count > most {
-		t.Errorf("%d are known", count)
-	}
-}
+func TestEachHeaderOfAKnownHeadHasItsOwnValues(t *testing.T) {
+	heads := New(100)
+	head := "GET /a HTTP/1.1\r\nHost: a\r\nX-A: b\r\nX-B: a\r\nX-A: c\r\nX-Empty:\r\n\r\n"
+	require.True(t, kept(t, heads, head))
 
-func FuzzWholeHead(f *testing.F) {
-	for _, head := range []string{plain, plain + plain, "GET / HTTP/1.1\r\nHost: a\r\n\r\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n"} {
-		f.Add([]byte(head))
-	}
-	f.Fuzz(func(t *testing.T, head []byte) {
-		if !isWhole(head) {
-			return
-		}
-		reader := bufio.NewReader(bytes.NewReader(head))
-		if _, err := http.ReadRequest(reader); err == nil && reader.Buffered() > 0 {
-			rest, _ := reader.Peek(reader.Buffered())
-			t.Fatalf("net/http leaves %q of %q", rest, head)
-		}
-	})
+	known, _ := heads.Find([]byte(head))
+
+	assert.Equal(t, http.Header{"X-A": {"b", "c"}, "X-B": {"a"}, "X-Empty": {""}}, known.Request.Header)
+	assert.Equal(t, "a", known.Request.Host)
+	assert.Equal(t, "/a", known.Request.RequestURI)
 }
