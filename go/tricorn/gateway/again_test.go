@@ -303,6 +303,18 @@ func TestKnownHeadsCountAgainstTheLimit(t *testing.T) {
 	}
 }
 
+func TestWhatWasSaidOfAKnownHeadIsNotSaidOfTheAnswerOfAMountBehindIt(t *testing.T) {
+	at := serve(t, &library.Library{}, keeping(t), below("/admin", mounted(t)))
+	conn := keep(t, at)
+	conn.learn(t, at, shelf)
+
+	got := conn.ask(t, "GET /admin HTTP/1.1\r\nHost: a\r\n\r\n")
+
+	if got.status != 200 || got.header.Get("X-Trace-Id") != "" || got.header.Get("Cache-Control") != "" {
+		t.Fatalf("%d %v", got.status, got.header)
+	}
+}
+
 // from is a connection from an address of this machine.
 func from(t *testing.T, at *place, address string) *kept {
 	t.Helper()

@@ -226,3 +226,22 @@ func TestAfterTheLastAnswerOfAConnectionNothingIsRead(t *testing.T) {
 	assert.Zero(t, n)
 	assert.Len(t, socket.pieces, 1)
 }
+
+func TestWhatIsReadIntoLessRoomMayBeTheRestOfSomething(t *testing.T) {
+	conn, socket := knowing(http.StatusOK, alone)
+
+	n, err := conn.Read(make([]byte, window-1))
+
+	require.NoError(t, err)
+	assert.Equal(t, len(alone), n)
+	assert.Empty(t, socket.written.String())
+}
+
+func TestTheDateIsThatOfTheAnswer(t *testing.T) {
+	today.Store(&dated{1, "Date: Thu, 01 Jan 1970 00:00:01 GMT\r\n"})
+	conn, socket := knowing(http.StatusOK, alone)
+
+	next(t, conn)
+
+	assert.NotContains(t, socket.written.String(), "1970")
+}
