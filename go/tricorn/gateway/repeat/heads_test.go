@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,14 +16,16 @@ import (
 
 const plain = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 
+// keep has a head kept, if it may be.
 func keep(t *testing.T, heads *Heads, head string) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
-	require.NoError(t, err)
-	heads.Keep(head, r, nil)
+	if assert.NoError(t, err) {
+		heads.Keep(head, r, nil)
+	}
 }
 
-// kept has a head kept, if it may be.
+// kept tells whether a head is known once it was to be kept.
 func kept(t *testing.T, heads *Heads, head string) bool {
 	t.Helper()
 	keep(t, heads, head)
@@ -106,4 +109,23 @@ func TestEachHeaderOfAKnownHeadHasItsOwnValues(t *testing.T) {
 	assert.Equal(t, http.Header{"X-A": {"b", "c"}, "X-B": {"a"}, "X-Empty": {""}}, known.Request.Header)
 	assert.Equal(t, "a", known.Request.Host)
 	assert.Equal(t, "/a", known.Request.RequestURI)
+}
+
+func TestManyMayKeepFindAndPushOutHeadsAtOnce(t *testing.T) {
+	heads := New(16)
+	var all sync.WaitGroup
+	for who := range 8 {
+		all.Go(func() {
+			for count := range 500 {
+				path := fmt.Sprintf("/%d", (who+count)%40)
+				head := "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n"
+				if known, _ := heads.Find([]byte(head)); known != nil {
+					assert.Equal(t, path, known.Request.RequestURI)
+					continue
+				}
+				keep(t, heads, head)
+			}
+		})
+	}
+	all.Wait()
 }
