@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"tricorn/contract"
 	"tricorn/gateway"
@@ -367,5 +370,25 @@ func TestTheHeadOfARequestForAHeadIsNotKept(t *testing.T) {
 			t.Fatalf("%v %v", answer, err)
 		}
 		conn.last(t)
+	}
+}
+
+func TestTheHeadOfALargeAnswerIsNotKept(t *testing.T) {
+	at, by := serveByPipes(t, served(answers{"GetShelf": func(_ context.Context, request, answer protoreflect.Message) error {
+		if get(request, "shelf_id").String() == "large" {
+			field(answer, "shelf_id", strings.Repeat("x", 100<<10))
+		}
+		return nil
+	}}))
+	for range 6 {
+		conn := by.keep(t)
+		conn.learn(t, at, shelf)
+		before := at.server.Repeated()
+
+		got := conn.ask(t, strings.Replace(shelf, "s1", "large", 1))
+
+		if len(got.body) < 100<<10 || at.server.Repeated() != before {
+			t.Fatalf("%d bytes, %d more known", len(got.body), at.server.Repeated()-before)
+		}
 	}
 }

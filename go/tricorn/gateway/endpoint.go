@@ -27,6 +27,9 @@ const (
 	// clientAddress is the name under which a call's metadata says from which address it came, where its answer is not shared.
 	clientAddress = "client-address"
 	firstRoom     = 64 << 10
+	// largeAnswer is from which size on an answer is left to net/http, which sends it from the cache's memory: another holds it twice until the
+	// client has taken it.
+	largeAnswer = 64 << 10
 )
 
 var gzipped = []string{"gzip"}
@@ -361,6 +364,9 @@ func (e *endpoint) write(w http.ResponseWriter, r *http.Request, x *exchange.Exc
 		body = answer.Packed(negotiate.Gzip)
 		header["Content-Encoding"] = gzipped
 		length = []string{strconv.Itoa(len(body))}
+	}
+	if len(body) > largeAnswer {
+		x.Repeats = false
 	}
 	header["Content-Length"] = length
 	w.WriteHeader(e.policy.Status)
