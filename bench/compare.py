@@ -1,7 +1,7 @@
 """Both shapes of Agora and both rivals in one run, in turns: what they can, what it costs, and how long answers take at the same pace.
 
-Where a bare `net/http` handler can give the same answer it is measured too: nothing behind Go's HTTP server can be faster
-beside this client on this machine, so its ratio is the bound of the others.
+Where a bare `net/http` handler can give the same answer it is measured too: what Go's HTTP server does beside this client on
+this machine when there is nothing else to do.
 """
 
 import contextlib

@@ -91,7 +91,7 @@ def ratios(loads: Mapping[str, Any]) -> list[str]:
         )
     return [
         *said,
-        f"  {BARE}: a handler that writes the same bytes, which is the most that anything behind Go's HTTP server can do here",
+        f"  {BARE}: a net/http handler that writes the same bytes and does nothing else",
     ]
 
 

@@ -108,9 +108,10 @@ def _bound(rungs: dict[str, dict[str, float]]) -> str:
     """What the aim leaves for the layers, and what they take."""
     bare, alone, many, last = (rungs[name]["gateway_us"] for name in (_BARE, _ALONE, _MANY, _LAST))
     return (
-        f"{_AIM:g} of the bare handler leaves {bare / _AIM - bare:.1f} us for all layers together. They take {last - bare:.1f}:"
-        f" {alone - bare:.1f} that every answer needs, {many - alone:.1f} because what is known of {USERS:,} users"
-        f" is not in the processor's caches, {last - many:.1f} for the changes and for the reads that follow them"
+        f"{_AIM:g} of the bare handler leaves {bare / _AIM - bare:.1f} us for all layers together. They take {last - bare:+.1f}:"
+        f" {alone - bare:+.1f} for one user, whose requests are known by their heads and not read again, {many - alone:+.1f} because"
+        f" what is known of {USERS:,} users is not in the processor's caches, {last - many:+.1f} for the changes and for the reads"
+        " that follow them"
     )
 
 
