@@ -23,6 +23,9 @@ const (
 	sightings = 1 << 16
 )
 
+// asks is how a head begins that may be kept: of others, which may have a body behind them, not even a hash is made.
+var asks = []byte("GET /")
+
 // Heads are those of requests that came more than once, a bounded number.
 type Heads struct {
 	seed  maphash.Seed
@@ -48,6 +51,9 @@ func New(count int) *Heads {
 
 // Find gives what is known by this head. nil: nothing; then worth tells whether the head came before and may be kept.
 func (h *Heads) Find(head []byte) (known *Known, worth bool) {
+	if !bytes.HasPrefix(head, asks) {
+		return nil, false
+	}
 	hash := maphash.Bytes(h.seed, head)
 	if known = h.known.Get(hash); known != nil && known.head == string(head) {
 		return known, false
@@ -62,7 +68,7 @@ func (h *Heads) Find(head []byte) (known *Known, worth bool) {
 
 // isWhole tells whether these bytes are the head of one GET and nothing else, whoever reads them.
 func isWhole(head []byte) bool {
-	if !bytes.HasPrefix(head, []byte("GET /")) || !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+	if !bytes.HasPrefix(head, asks) || !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
 		return false
 	}
 	for line := range bytes.Lines(head[:len(head)-len("\r\n")]) {
