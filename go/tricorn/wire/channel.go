@@ -70,7 +70,7 @@ func (r *remote) unary(
 		into = policy.NewAnswer()
 	}
 	if err := r.conn.Invoke(Outgoing(ctx), "/"+policy.FullName, request, into); err != nil {
-		return nil, FromError(err)
+		return nil, fromError(ctx, err)
 	}
 	return into, nil
 }
@@ -81,17 +81,24 @@ func (r *remote) stream(ctx context.Context, policy *contract.Policy) (grpc.Clie
 	}
 	stream, err := r.conn.NewStream(Outgoing(ctx), described, "/"+policy.FullName)
 	if err != nil {
-		return nil, FromError(err)
+		return nil, fromError(ctx, err)
 	}
-	return &refusing{stream}, nil
+	return &refusing{stream, ctx}, nil
 }
 
 // refusing gives refusals for whatever goes wrong on a stream.
-type refusing struct{ grpc.ClientStream }
+type refusing struct {
+	grpc.ClientStream
+	ctx context.Context // its caller's: the stream's own is cancelled by any end
+}
 
-func (r *refusing) RecvMsg(message any) error { return streamError(r.ClientStream.RecvMsg(message)) }
+func (r *refusing) RecvMsg(message any) error {
+	return streamError(r.ctx, r.ClientStream.RecvMsg(message))
+}
 
-func (r *refusing) SendMsg(message any) error { return streamError(r.ClientStream.SendMsg(message)) }
+func (r *refusing) SendMsg(message any) error {
+	return streamError(r.ctx, r.ClientStream.SendMsg(message))
+}
 
 // counted counts what goes through another channel as calls of an implementation; their time includes the way.
 type counted struct {

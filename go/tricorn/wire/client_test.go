@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
 
@@ -246,6 +251,53 @@ func TestTheReferenceAnswersInTimeForWhatIsLate(t *testing.T) {
 	assert.Equal(t, reference, toy.Text(answer, "text"))
 	assert.Equal(t, "late", trip.FellBack)
 	require.ErrorIs(t, <-ended, context.Canceled, "nobody waits for it any more")
+}
+
+// wordless is the address of a server that is not of the wire: it ends each call as cancelled, without a word of a contract.
+func wordless(t *testing.T, before func(grpc.ServerStream)) string {
+	t.Helper()
+	address := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", address)
+	require.NoError(t, err)
+	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		before(stream)
+		return status.Error(codes.Canceled, "cancelled")
+	}))
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		require.NoError(t, <-done)
+	})
+	return "unix:" + address
+}
+
+func TestACallThatTheServerGivesUpIsNotCalledGivenUpByItsCaller(t *testing.T) {
+	t.Parallel()
+	process := caller(t, nil, "", at(reference, wordless(t, func(grpc.ServerStream) {})))
+
+	_, unary := process.client.Call(within(t), policy(t, keep), toy.Request("", "", 0))
+	_, streamed := process.countFrom(within(t), 1)
+
+	for _, err := range []error{unary, streamed} {
+		said := refusal(t, err)
+		assert.Equal(t, contract.ReasonUnavailable, said.Reason)
+		assert.False(t, said.Unsent, "it may have been done")
+	}
+}
+
+func TestACallThatItsCallerGivesUpIsCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(within(t))
+	defer leave()
+	process := caller(t, nil, "", at(reference, wordless(t, func(stream grpc.ServerStream) {
+		leave()
+		<-stream.Context().Done()
+	})))
+
+	_, err := process.client.Call(ctx, policy(t, keep), toy.Request("", "", 0))
+
+	assert.Equal(t, contract.ReasonCancelled, refusal(t, err).Reason)
 }
 
 func TestASecondTryThatFindsNobodyLeavesTheFirstItsTime(t *testing.T) {

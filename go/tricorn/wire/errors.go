@@ -24,7 +24,7 @@ var untold = map[codes.Code]string{
 	codes.NotFound:          contract.ReasonNotFound,
 	codes.AlreadyExists:     contract.ReasonAlreadyExists,
 	codes.Aborted:           contract.ReasonAborted,
-	codes.Canceled:          contract.ReasonCancelled,
+	codes.Canceled:          contract.ReasonCancelled, // by whoever called: see gaveUp
 	codes.Unimplemented:     contract.ReasonUnimplemented,
 	codes.Unavailable:       contract.ReasonUnavailable,
 	codes.DeadlineExceeded:  contract.ReasonDeadlineExceeded,
@@ -37,7 +37,7 @@ func ToStatus(refusal *contract.Refusal) *status.Status { return refusal.GRPCSta
 // FromError gives the refusal for any error of a call: the one that a server sent, or the one that says what the transport met; nil for none.
 func FromError(err error) *contract.Refusal { return fromError(context.Background(), err) }
 
-// fromError is FromError for an error of a call, whose trace the log then names.
+// fromError is FromError for an error of a call that was made with ctx. The log names its trace, and it tells who gave up.
 func fromError(ctx context.Context, err error) *contract.Refusal {
 	if err == nil {
 		return nil
@@ -56,6 +56,8 @@ func fromError(ctx context.Context, err error) *contract.Refusal {
 		code = codes.DeadlineExceeded
 	case errors.Is(err, context.Canceled):
 		code = codes.Canceled
+	case code == codes.Canceled:
+		code = gaveUp(ctx)
 	}
 	reason, ok := untold[code]
 	if !ok {
@@ -71,4 +73,16 @@ func fromError(ctx context.Context, err error) *contract.Refusal {
 	refusal.Transport = true
 	refusal.Unsent = unreached || code == codes.Unimplemented
 	return refusal
+}
+
+// gaveUp is the code of a call that the transport calls cancelled: by its caller; by the server, since the time was up; or by the server, while
+// its caller waits for an answer.
+func gaveUp(ctx context.Context) codes.Code {
+	switch err := ctx.Err(); {
+	case err == nil:
+		return codes.Unavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded
+	}
+	return codes.Canceled
 }

@@ -13,11 +13,11 @@ import (
 	"tricorn/contract"
 )
 
-func streamError(err error) error {
+func streamError(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	return FromError(err)
+	return fromError(ctx, err)
 }
 
 // localStream is both ends of a stream within this process; every message is copied.

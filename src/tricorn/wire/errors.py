@@ -22,7 +22,8 @@ _UNTOLD = {
     grpc.StatusCode.NOT_FOUND: PlatformReason.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS: PlatformReason.ALREADY_EXISTS,
     grpc.StatusCode.ABORTED: PlatformReason.ABORTED,
-    grpc.StatusCode.CANCELLED: PlatformReason.CANCELLED,
+    # Whoever called is still here: it was the other side that gave up.
+    grpc.StatusCode.CANCELLED: PlatformReason.UNAVAILABLE,
     grpc.StatusCode.UNIMPLEMENTED: PlatformReason.UNIMPLEMENTED,
     grpc.StatusCode.UNAVAILABLE: PlatformReason.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: PlatformReason.DEADLINE_EXCEEDED,

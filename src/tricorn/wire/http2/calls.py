@@ -20,6 +20,7 @@ _RESETS = {
     CANCEL: grpc.StatusCode.CANCELLED,
     ENHANCE_YOUR_CALM: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+_TICKS_SECONDS = 0.002  # a loop may count time by the millisecond, and rounds
 _MOST_STREAMS = 2**30  # numbers are odd, and end at 2**31
 
 
@@ -175,7 +176,8 @@ class Connection(Peer):
             return
         body = b"".join(stream.parts)
         if stream.headers.get(b"grpc-status") != b"0":
-            stream.answer.set_exception(_met(stream.headers))
+            met = _met(stream.headers)
+            stream.answer.set_exception(_MetError(self._why(stream, met.code), met.said, details=met.details))
         elif len(body) < PREFIX or body[0] or int.from_bytes(body[1:PREFIX]) != len(body) - PREFIX:
             stream.answer.set_exception(_MetError(grpc.StatusCode.INTERNAL, "the answer is not one message"))
         else:
@@ -184,7 +186,12 @@ class Connection(Peer):
     def _fail(self, stream: _Stream, code: grpc.StatusCode, said: str, *, sent: bool = True) -> None:
         self._forget(stream)
         if not stream.answer.done():
-            stream.answer.set_exception(_MetError(code, said, sent=sent))
+            stream.answer.set_exception(_MetError(self._why(stream, code), said, sent=sent))
+
+    def _why(self, stream: _Stream, code: grpc.StatusCode) -> grpc.StatusCode:
+        """The code, except where the server cancelled a call since its time was over, and was quicker than the timer here."""
+        over = self._loop.time() >= stream.timer.when() - _TICKS_SECONDS
+        return grpc.StatusCode.DEADLINE_EXCEEDED if over and code is grpc.StatusCode.CANCELLED else code
 
     def _forget(self, stream: _Stream) -> None:
         del self._streams[stream.number]
