@@ -233,7 +233,7 @@ func TestThePublicSideDrainsBeforeTheRestEnds(t *testing.T) {
 	require.NoError(t, err)
 	file, err := public.File()
 	require.NoError(t, err)
-	began := make(chan string, 1)
+	began, works := make(chan string, 1), make(chan struct{})
 	process := start(t, func(_ context.Context, h *host.Host) error {
 		h.ServePublic(func(ctx context.Context, listener net.Listener) error {
 			began <- listener.Addr().String()
@@ -242,6 +242,7 @@ func TestThePublicSideDrainsBeforeTheRestEnds(t *testing.T) {
 			return listener.Close()
 		})
 		h.Background("caches", func(ctx context.Context) error {
+			close(works)
 			<-ctx.Done()
 			order = append(order, "background")
 			return nil
@@ -254,6 +255,7 @@ func TestThePublicSideDrainsBeforeTheRestEnds(t *testing.T) {
 	process.awaitReady(t)
 
 	assert.Equal(t, public.Addr().String(), <-began)
+	<-works
 	assert.Zero(t, process.end(t))
 
 	assert.Equal(t, []string{"public", "background", "second", "first"}, order)
