@@ -233,57 +233,6 @@ async def test_a_caller_who_goes_away_ends_the_stream(caller: tuple[Wire, str]) 
         assert await began.get() == number
 
 
-_given_up = pytest.mark.parametrize(
-    "ending",
-    [
-        pytest.param(lambda number: Frame(RST_STREAM, 0, number, _CANCEL.to_bytes(4)), id="a reset"),
-        pytest.param(
-            lambda number: Frame(HEADERS, END_HEADERS | END_STREAM, number, OK + literal(b"grpc-status", b"1")),
-            id="a status without words",
-        ),
-    ],
-)
-
-
-@_given_up
-async def test_a_call_that_the_server_gives_up_is_not_called_given_up_by_its_caller(
-    ending: Callable[[int], Frame], caller: tuple[Wire, str]
-) -> None:
-    wire, path = caller
-
-    async def script(said: Said) -> None:
-        said.say(ending((await said.hears(HEADERS)).stream))
-        await said.reader.read()
-
-    async with saying(path, script):
-        with pytest.raises(Refusal) as caught:
-            await _add(wire)
-
-    assert (caught.value.reason, caught.value.sent) == (PlatformReason.UNAVAILABLE, True)
-
-
-@_given_up
-async def test_a_server_that_gives_up_when_the_time_is_over_says_so_before_the_caller_has_looked(
-    ending: Callable[[int], Frame], generated: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = f"{tmp_path_factory.mktemp('h')}/s"
-    channel, policy = RemoteChannel(f"unix:{path}"), method_policy(f"{SERVICE}/Add")
-    until = time.monotonic() + 0.2
-
-    async def script(said: Said) -> None:
-        number = (await said.hears(HEADERS)).stream
-        time.sleep(max(until - time.monotonic(), 0))  # noqa: ASYNC251 - nobody here sees the time pass
-        said.say(ending(number))
-        await said.reader.read()
-
-    async with saying(path, script):
-        with pytest.raises(Refusal) as caught:
-            await channel.unary(policy, policy.input(), Call(policy.full_name, None, until))
-        await channel.close()
-
-    assert caught.value.reason == PlatformReason.DEADLINE_EXCEEDED
-
-
 @pytest.mark.parametrize(
     "said_instead",
     [

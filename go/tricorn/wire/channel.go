@@ -2,7 +2,9 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"time"
 
@@ -92,12 +94,15 @@ type refusing struct {
 	ctx context.Context // its caller's: the stream's own is cancelled by any end
 }
 
-func (r *refusing) RecvMsg(message any) error {
-	return streamError(r.ctx, r.ClientStream.RecvMsg(message))
-}
+func (r *refusing) RecvMsg(message any) error { return r.refused(r.ClientStream.RecvMsg(message)) }
 
-func (r *refusing) SendMsg(message any) error {
-	return streamError(r.ctx, r.ClientStream.SendMsg(message))
+func (r *refusing) SendMsg(message any) error { return r.refused(r.ClientStream.SendMsg(message)) }
+
+func (r *refusing) refused(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	return fromError(r.ctx, err)
 }
 
 // counted counts what goes through another channel as calls of an implementation; their time includes the way.

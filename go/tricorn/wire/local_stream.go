@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 
@@ -12,13 +11,6 @@ import (
 
 	"tricorn/contract"
 )
-
-func streamError(ctx context.Context, err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	return fromError(ctx, err)
-}
 
 // localStream is both ends of a stream within this process; every message is copied.
 type localStream struct {

@@ -109,6 +109,8 @@ class Connection(Peer):
             self.send(number, headers, framed(message))
             return await answer
         except _MetError as met:
+            if met.code is grpc.StatusCode.CANCELLED and self._loop.time() >= stream.timer.when() - _TICKS_SECONDS:
+                met.code = grpc.StatusCode.DEADLINE_EXCEEDED  # the server's timer was quicker than the one here
             raise _refusal(met) from None
         finally:
             if number in self._streams:
@@ -176,8 +178,7 @@ class Connection(Peer):
             return
         body = b"".join(stream.parts)
         if stream.headers.get(b"grpc-status") != b"0":
-            met = _met(stream.headers)
-            stream.answer.set_exception(_MetError(self._why(stream, met.code), met.said, details=met.details))
+            stream.answer.set_exception(_met(stream.headers))
         elif len(body) < PREFIX or body[0] or int.from_bytes(body[1:PREFIX]) != len(body) - PREFIX:
             stream.answer.set_exception(_MetError(grpc.StatusCode.INTERNAL, "the answer is not one message"))
         else:
@@ -186,12 +187,7 @@ class Connection(Peer):
     def _fail(self, stream: _Stream, code: grpc.StatusCode, said: str, *, sent: bool = True) -> None:
         self._forget(stream)
         if not stream.answer.done():
-            stream.answer.set_exception(_MetError(self._why(stream, code), said, sent=sent))
-
-    def _why(self, stream: _Stream, code: grpc.StatusCode) -> grpc.StatusCode:
-        """The code, except where the server cancelled a call since its time was over, and was quicker than the timer here."""
-        over = self._loop.time() >= stream.timer.when() - _TICKS_SECONDS
-        return grpc.StatusCode.DEADLINE_EXCEEDED if over and code is grpc.StatusCode.CANCELLED else code
+            stream.answer.set_exception(_MetError(code, said, sent=sent))
 
     def _forget(self, stream: _Stream) -> None:
         del self._streams[stream.number]
